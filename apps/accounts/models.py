@@ -1,0 +1,83 @@
+"""People, and guests, who are people we have not met."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.db import models, transaction
+from django.utils.module_loading import import_string
+
+from apps.core.epoch import EpochModel, EpochQuerySet
+from apps.core.ids import PublicIdField
+
+
+class UserQuerySet(EpochQuerySet["User"]):
+    def signed_in_by(self, email: str) -> User | None:
+        """Return the account of an e-mail address, spelled in any case, or None."""
+        return self.filter(email=email.strip().lower()).first()
+
+
+class UserManager(BaseUserManager["User"]):
+    def get_queryset(self) -> UserQuerySet:
+        return UserQuerySet(self.model, using=self._db)
+
+    def create_user(self, email: str | None = None, password: str | None = None, **fields: Any) -> User:
+        user = self.model(email=email, **fields)
+        user.set_password(password)
+        user.save()
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+
+class User(EpochModel, AbstractBaseUser, PermissionsMixin):
+    """
+    Somebody who can sign in. The primary key is the public id, so no token or session holds an integer.
+
+    Saving a new one also makes what an account comes with (`ACCOUNTS_PROVISIONER`), whichever
+    way it came to be.
+    """
+
+    not_cached = frozenset({"last_login", "password"})
+
+    id = PublicIdField("user", primary_key=True)
+    email = models.EmailField("e-mail", unique=True, null=True, blank=True, help_text="Guests have none.")
+    username = models.CharField(max_length=150, blank=True)
+    name = models.CharField(max_length=150, blank=True)
+    picture = models.URLField(blank=True)
+    is_guest = models.BooleanField("guest", default=False)
+    is_active = models.BooleanField("active", default=True, help_text="Inactive users and their keys are refused.")
+    is_staff = models.BooleanField("operator", default=False, help_text="May open this admin.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [models.Index(fields=["-created_at"], name="user_created_idx")]
+
+    def __str__(self) -> str:
+        return self.email or self.username or self.id
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        inserting = self._state.adding
+        self.email = self.email.strip().lower() if self.email else None
+        with transaction.atomic():
+            super().save(*args, **kwargs)
+            if inserting:
+                import_string(settings.ACCOUNTS_PROVISIONER)(self)
+
+    def get_full_name(self) -> str:
+        return self.name
+
+    def get_short_name(self) -> str:
+        return self.name or str(self)

@@ -1,0 +1,123 @@
+"""
+Structured logs that cannot give a secret away.
+
+Everything, from our own code and from libraries, ends in one handler: the request id is
+added, secrets are masked by name and by shape, control characters are escaped, and a line is
+JSON or text as `LOG_FORMAT` says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import MutableMapping
+from contextvars import ContextVar
+from typing import Any
+
+import structlog
+
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+MASK = "[redacted]"
+_SECRET_NAMES = re.compile(
+    r"authorization|cookie|api[-_]?key|secret|password|passwd|token|credential|pepper|private[-_]?key|dsn", re.I
+)
+_HARMLESS_NAMES = frozenset({"prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens", "total_tokens"})
+_SECRET_SHAPES = re.compile(
+    r"\b(?:sk|jan_(?:pk|ak|ok|sa|ek))_[0-9A-Za-z]{8,}"  # our keys
+    r"|\bsk-[0-9A-Za-z_-]{8,}"  # providers' keys
+    r"|\beyJ[\w-]+\.[\w-]+\.[\w-]+"  # JSON web tokens
+    r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"  # user:password in a URL
+    r"|(?i:(?<=bearer )[\w.~+/=-]{8,})"
+)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u2028\u2029]")
+
+
+def redact(text: str) -> str:
+    """Return `text` with everything that has a secret's shape masked."""
+    return _SECRET_SHAPES.sub(MASK, text)
+
+
+def _clean(name: str, value: Any) -> Any:
+    if name not in _HARMLESS_NAMES and _SECRET_NAMES.search(name) and value is not None:
+        return MASK
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {key: _clean(str(key), item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_clean(name, item) for item in value]
+    return value if isinstance(value, (int, float, bool, type(None))) else redact(str(value))
+
+
+def mask_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Mask by field name and by shape, at every depth."""
+    return {name: _clean(name, value) for name, value in event.items()}
+
+
+def add_request_id(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    current = request_id.get()
+    if current is not None:
+        event.setdefault("request_id", current)
+    return event
+
+
+def escape_control(_logger: Any, _method: str, line: str) -> str:
+    """One event, one line: a newline in a value must not look like another event."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", line.replace("\n", "\\n"))
+
+
+def _render_text(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
+    stamp, level, message = event.pop("timestamp", ""), event.pop("level", ""), event.pop("event", "")
+    name, trace = event.pop("logger", ""), event.pop("exception", None)
+    facts = " ".join(f"{key}={value}" for key, value in event.items())
+    line = f"{stamp} {level.upper():<7} {name}: {message} {facts}".rstrip()
+    return f"{line} {trace}" if trace else line
+
+
+def logging_config(*, level: str, log_format: str) -> dict[str, Any]:
+    """Return the `LOGGING` dictionary. `level`: debug, info, warn, error. `log_format`: json or text."""
+    shared: list[Any] = [
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        add_request_id,
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared[:3],
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    renderer: Any = structlog.processors.JSONRenderer() if log_format == "json" else _render_text
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "structured": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "foreign_pre_chain": shared,
+                "processors": [
+                    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                    structlog.processors.format_exc_info,
+                    add_request_id,
+                    mask_secrets,
+                    renderer,
+                    escape_control,
+                ],
+            }
+        },
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
+        "root": {"handlers": ["stderr"], "level": {"WARN": "WARNING"}.get(level.upper(), level.upper())},
+        "loggers": {
+            "django": {"level": "INFO"},
+            "django.server": {"handlers": [], "propagate": True},
+            "uvicorn": {"handlers": [], "propagate": True},
+            "uvicorn.access": {"level": "WARNING"},
+            "aiohttp.access": {"level": "WARNING"},
+            "asyncio": {"level": "WARNING"},
+        },
+    }

@@ -1,0 +1,40 @@
+"""What a role may do: one table, read by every transport and printed in the docs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Scope(StrEnum):
+    """A right that a route asks for and a credential carries."""
+
+    INFERENCE = "inference"
+    MODELS_READ = "models.read"
+    API_KEYS_READ = "api_keys.read"
+    API_KEYS_WRITE = "api_keys.write"
+
+
+class Role(StrEnum):
+    OWNER = "owner"
+    ADMIN = "admin"
+    MEMBER = "member"
+    VIEWER = "viewer"
+
+
+_MEMBER = frozenset({Scope.INFERENCE, Scope.MODELS_READ, Scope.API_KEYS_READ, Scope.API_KEYS_WRITE})
+
+ROLE_SCOPES: dict[Role, frozenset[Scope]] = {
+    Role.OWNER: _MEMBER,
+    Role.ADMIN: _MEMBER,
+    Role.MEMBER: _MEMBER,
+    Role.VIEWER: frozenset({Scope.MODELS_READ, Scope.API_KEYS_READ}),
+}
+
+# A guest owns its organization and still mints nothing.
+NOT_FOR_GUESTS = frozenset({Scope.API_KEYS_WRITE})
+
+
+def scopes_of(role: str, *, is_guest: bool = False) -> frozenset[Scope]:
+    """Return the rights of a role. A guest's are fewer."""
+    scopes = ROLE_SCOPES[Role(role)]
+    return scopes - NOT_FOR_GUESTS if is_guest else scopes

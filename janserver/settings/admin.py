@@ -1,0 +1,6 @@
+"""The look of the operator's admin (django-unfold)."""
+
+UNFOLD = {
+    "SITE_TITLE": "Jan Server",
+    "SITE_HEADER": "Jan Server",
+}

@@ -1,0 +1,325 @@
+"""What every profile shares. Each name read here stands in `.env.example`; a test compares both ways."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+
+from apps.core.logs import logging_config
+
+env = environ.Env()
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+
+# --- Where things are ---------------------------------------------------------------------------
+
+# Journals, the embedded database, generated secrets, collected static files.
+DATA_DIR = Path(env.str("JAN_DATA_DIR", default="") or BASE_DIR / "data").resolve()
+HTTP_HOST = env.str("HTTP_HOST", default="127.0.0.1")
+HTTP_PORT = env.int("HTTP_PORT", default=8000)
+# Where clients reach the server from outside: links in mails, token issuer, cookies (https makes them Secure).
+PUBLIC_URL = env.str("JAN_PUBLIC_URL", default=f"http://localhost:{HTTP_PORT}").rstrip("/")
+_public = urlsplit(PUBLIC_URL)
+BEHIND_TLS = _public.scheme == "https"
+
+# --- Secrets: no defaults -----------------------------------------------------------------------
+
+SECRET_KEY = env.str("SECRET_KEY")
+# Rings: comma-separated, newest first. The first one writes, all of them read.
+API_KEY_PEPPERS = env.list("APIKEY_SECRET")
+ENCRYPTION_KEYS = env.list("MODEL_PROVIDER_SECRET")
+JWT_PRIVATE_KEY = env.str("JWT_PRIVATE_KEY", multiline=True)
+
+# --- Django -------------------------------------------------------------------------------------
+
+DEBUG = False
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", _public.hostname or "localhost"])
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+ROOT_URLCONF = "janserver.urls"
+ASGI_APPLICATION = "janserver.asgi.application"
+APPEND_SLASH = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-us"
+USE_I18N = False
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+SILENCED_SYSTEM_CHECKS: list[str] = []
+
+INSTALLED_APPS = [
+    "daphne",
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "allauth.headless",
+    "allauth.mfa",
+    "allauth.usersessions",
+    "channels",
+    "csp",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "apps.core",
+    "apps.ratelimit",
+    "apps.accounts",
+    "apps.organizations",
+    "apps.projects",
+    "apps.api_keys",
+    "apps.catalog",
+    "apps.usage",
+    "apps.gateway",
+    "apps.chat",
+    "apps.health",
+    "apps.console",
+    "apps.edge",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "allauth.usersessions.middleware.UserSessionsMiddleware",
+]
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "csp.context_processors.nonce",
+            ]
+        },
+    }
+]
+
+# --- Database -----------------------------------------------------------------------------------
+
+# DATABASE_URL wins over the two older names. None of them: SQLite in the data folder.
+DATABASE_URL = (
+    env.str("DATABASE_URL", default="")
+    or env.str("DB_POSTGRESQL_WRITE_DSN", default="")
+    or env.str("DB_DSN", default="")
+    or f"sqlite:///{DATA_DIR / 'jan.sqlite3'}"
+)
+# Connections a process may hold at most. Open streams hold none.
+DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", default=10)
+_database: dict[str, Any] = dict(env.db_url_config(DATABASE_URL))
+if _database["ENGINE"] == "django.db.backends.sqlite3":
+    _database["OPTIONS"] = {
+        # A write lock taken at BEGIN waits its turn; one taken later fails at once with "database is locked".
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-20000;",
+    }
+else:
+    _database["CONN_MAX_AGE"] = 0  # the pool keeps connections; under ASGI a thread would keep one each
+    _database["OPTIONS"] = {
+        **_database.get("OPTIONS", {}),
+        "pool": {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 5},
+    }
+DATABASES = {"default": _database}
+
+# --- Redis: broker, channel layer, cache and shared limits. None: all of it in this process ------
+
+REDIS_URL = env.str("REDIS_URL", default="")
+if REDIS_URL:
+    CACHES: dict[str, Any] = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+    CHANNEL_LAYERS: dict[str, Any] = {
+        "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
+    }
+else:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
+CELERY_BROKER_URL = REDIS_URL or "memory://"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {} if REDIS_URL else {"polling_interval": 0.1}
+CELERY_BEAT_SCHEDULE = {
+    "sync-providers": {"task": "apps.catalog.tasks.sync_providers", "schedule": 3600.0},
+}
+
+# --- Files --------------------------------------------------------------------------------------
+
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+MEDIA_ROOT = DATA_DIR / "media"
+STORAGES: dict[str, Any] = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+# --- Sign-in ------------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "accounts.User"
+# What an account comes with: a personal organization and its default project.
+ACCOUNTS_PROVISIONER = "apps.projects.services.provision_personal_tenant"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/admin/"
+ACCOUNT_ADAPTER = "apps.accounts.adapter.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "none"
+HEADLESS_ONLY = False
+HEADLESS_CLIENTS = ("app",)
+HEADLESS_TOKEN_STRATEGY = "apps.accounts.tokens.TokenStrategy"
+HEADLESS_JWT_ALGORITHM = "RS256"
+HEADLESS_JWT_PRIVATE_KEY = JWT_PRIVATE_KEY
+# Seconds an access token is good for. Revocation holds within 2 s all the same.
+HEADLESS_JWT_ACCESS_TOKEN_EXPIRES_IN = env.int("JAN_ACCESS_TOKEN_SECONDS", default=3600)
+HEADLESS_JWT_REFRESH_TOKEN_EXPIRES_IN = env.int("JAN_REFRESH_TOKEN_SECONDS", default=30 * 24 * 3600)
+TOKEN_ISSUER = PUBLIC_URL
+TOKEN_AUDIENCE = "jan-server"
+
+SESSION_COOKIE_AGE = HEADLESS_JWT_REFRESH_TOKEN_EXPIRES_IN
+SESSION_COOKIE_SECURE = BEHIND_TLS
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SECURE = BEHIND_TLS
+CSRF_COOKIE_HTTPONLY = True
+if BEHIND_TLS:
+    SESSION_COOKIE_NAME = "__Host-jan_session"
+    CSRF_COOKIE_NAME = "__Host-jan_csrf"
+else:
+    SESSION_COOKIE_NAME = "jan_session"
+    CSRF_COOKIE_NAME = "jan_csrf"
+
+# The first operator: made at start if both are given; without them `make up` makes one and shows its password once.
+OPERATOR_EMAIL = env.str("JAN_OPERATOR_EMAIL", default="")
+OPERATOR_PASSWORD = env.str("JAN_OPERATOR_PASSWORD", default="")
+
+# --- The edge -----------------------------------------------------------------------------------
+
+# Reverse proxies in front that append to X-Forwarded-For. 0: the header is not believed.
+TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
+ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
+# Browser origins that may call the API: exact origins, or `*example.com` for example.com and its subdomains over https.
+ALLOWED_CORS_HOSTS = env.list("ALLOWED_CORS_HOSTS", default=["http://localhost:8080"])
+PUBLIC_MODEL_LIST = env.bool("PUBLIC_MODEL_LIST", default=False)
+MAX_JSON_BYTES = env.int("JAN_MAX_JSON_BYTES", default=10 * 1024 * 1024)
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_JSON_BYTES
+# Seconds running streams get at SIGTERM before they end with an error event.
+DRAIN_SECONDS = env.float("JAN_DRAIN_SECONDS", default=25.0)
+# One line per request in the log.
+ACCESS_LOG = env.bool("JAN_ACCESS_LOG", default=True)
+
+# --- Limits -------------------------------------------------------------------------------------
+
+# Multiplies every limit, concurrent streams too. For load tests and generous installations.
+RATELIMIT_SCALE = env.float("JAN_RATELIMIT_SCALE", default=1.0)
+
+# --- Providers ----------------------------------------------------------------------------------
+
+INFERENCE_MODEL_URL = env.str("JAN_INFERENCE_MODEL_URL", default="")
+INFERENCE_MODEL_API_KEY = env.str("JAN_INFERENCE_MODEL_API_KEY", default="")
+# Look for Ollama, vLLM, LM Studio, Jan and llama.cpp on this machine at start.
+DISCOVER_PROVIDERS = env.bool("JAN_DISCOVER_PROVIDERS", default=True)
+# Seconds. Connect: to an open connection. Headers: from the request sent to the answer's first byte of a stream.
+# Idle: between two bytes of a stream; long answers are fine, silent sockets are not. Total: a whole answer.
+UPSTREAM_CONNECT_TIMEOUT = env.float("JAN_UPSTREAM_CONNECT_TIMEOUT", default=5.0)
+UPSTREAM_HEADERS_TIMEOUT = env.float("JAN_UPSTREAM_HEADERS_TIMEOUT", default=120.0)
+UPSTREAM_IDLE_TIMEOUT = env.float("JAN_UPSTREAM_IDLE_TIMEOUT", default=60.0)
+UPSTREAM_TOTAL_TIMEOUT = env.float("JAN_UPSTREAM_TOTAL_TIMEOUT", default=900.0)
+# What happens upstream when a client leaves: "drain" reads on to the usage event (bounded below), "cancel" hangs up.
+CLIENT_GONE_POLICY = env.str("JAN_CLIENT_GONE_POLICY", default="drain")
+CLIENT_GONE_DRAIN_SECONDS = env.float("JAN_CLIENT_GONE_DRAIN_SECONDS", default=30.0)
+CLIENT_GONE_MAX_DRAINS = env.int("JAN_CLIENT_GONE_MAX_DRAINS", default=100)
+
+# --- Usage --------------------------------------------------------------------------------------
+
+JOURNAL_DIR = DATA_DIR / "journal"
+# Seconds between two fdatasync: what a power cut may lose. A killed process loses nothing.
+JOURNAL_SYNC_SECONDS = env.float("JAN_JOURNAL_SYNC_SECONDS", default=0.05)
+
+# --- Guarded client (tests and unusual networks) ------------------------------------------------
+
+EGRESS_RESOLVER: dict[str, str] = env.dict("EGRESS_RESOLVER", default={})
+EGRESS_EXTRA_PUBLIC = env.list("EGRESS_EXTRA_PUBLIC", default=[])
+
+# --- Logs ---------------------------------------------------------------------------------------
+
+LOG_LEVEL = env.str("LOG_LEVEL", default="info")
+LOG_FORMAT = env.str("LOG_FORMAT", default="text")
+LOGGING = logging_config(level=LOG_LEVEL, log_format=LOG_FORMAT)
+
+# --- Headers ------------------------------------------------------------------------------------
+
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_COUNT else None
+SECURE_HSTS_SECONDS = 31_536_000 if BEHIND_TLS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = BEHIND_TLS
+SECURE_HSTS_PRELOAD = BEHIND_TLS
+SECURE_SSL_REDIRECT = False
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'", "NONCE"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+
+# --- API ----------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["apps.api_keys.authentication.PrincipalAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["apps.projects.permissions.HasScope"],
+    "DEFAULT_PARSER_CLASSES": ["apps.core.http.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "apps.core.http.errors.exception_handler",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+    "DATETIME_FORMAT": "iso-8601",
+}
+
+# --- Version ------------------------------------------------------------------------------------
+
+VERSION = "0.1.0"
+
+from janserver.settings.admin import UNFOLD  # noqa: E402
+from janserver.settings.openapi import SPECTACULAR_SETTINGS  # noqa: E402
+
+__all__ = [name for name in dir() if name.isupper() or name == "env"] + ["SPECTACULAR_SETTINGS", "UNFOLD"]

@@ -1,0 +1,23 @@
+"""The suite's settings: fixed secrets, everything else as in the embedded profile."""
+
+import os
+import tempfile
+
+os.environ.setdefault("JAN_DATA_DIR", tempfile.mkdtemp(prefix="jan-test-"))
+os.environ.setdefault("SECRET_KEY", "only for tests: not-a-secret-0123456789abcdefghij")
+os.environ.setdefault("APIKEY_SECRET", "only for tests: pepper-0123456789abcdefghij")
+os.environ.setdefault("MODEL_PROVIDER_SECRET", "only for tests: ring-0123456789abcdefghij")
+
+from pathlib import Path  # noqa: E402
+
+from janserver.settings.generated import provide_secrets  # noqa: E402
+
+provide_secrets(Path(os.environ["JAN_DATA_DIR"]))
+
+from janserver.settings.base import *  # noqa: E402, F403
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
