@@ -1,4 +1,44 @@
-from django.contrib import admin
-from django.urls import path
+"""Every route, under every prefix it answers to (contract, section 1)."""
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from allauth.account.decorators import secure_admin_login
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
+
+from apps.accounts.urls import auth_urlpatterns as account_urls
+from apps.accounts.views import JWKSView
+from apps.api_keys.urls import auth_urlpatterns as api_key_urls
+from apps.health.urls import root_urlpatterns as health_urls
+
+admin.autodiscover()
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+
+auth = [*account_urls, *api_key_urls]
+v1 = [
+    path("auth/", include(auth)),
+    path("", include("apps.catalog.urls")),
+    path("", include("apps.health.urls")),
+]
+docs = [
+    path("doc.json", SpectacularJSONAPIView.as_view(authentication_classes=(), permission_classes=()), name="schema"),
+    path(
+        "index.html",
+        SpectacularSwaggerSplitView.as_view(url_name="schema", authentication_classes=(), permission_classes=()),
+        name="swagger",
+    ),
+]
+
+urlpatterns = [
+    *health_urls,
+    path(".well-known/jwks.json", JWKSView.as_view()),
+    *(path(f"{prefix}v1/", include(v1)) for prefix in ("", "api/", "llm/", "api/llm/")),
+    *(path(f"{prefix}auth/", include(auth)) for prefix in ("", "llm/")),
+    path("api/swagger/", include(docs)),
+    path("v1/swagger/", include((docs, "v1-docs"))),
+    path("admin/", admin.site.urls),
+    path("accounts/", include("allauth.urls")),
+    path("", include("apps.console.urls")),
+]
+
+handler404 = "apps.core.http.errors.not_found"
+handler500 = "apps.core.http.errors.server_error"

@@ -82,7 +82,9 @@ class Provider(CatalogModel):
         ordering = ["name"]
         constraints = [
             models.UniqueConstraint(fields=["organization", "name"], name="provider_name_once"),
-            models.UniqueConstraint(fields=["name"], condition=Q(organization=None), name="platform_provider_name_once"),
+            models.UniqueConstraint(
+                fields=["name"], condition=Q(organization=None), name="platform_provider_name_once"
+            ),
         ]
 
     def __str__(self) -> str:

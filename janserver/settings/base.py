@@ -144,7 +144,9 @@ DATABASES = {"default": _database}
 
 REDIS_URL = env.str("REDIS_URL", default="")
 if REDIS_URL:
-    CACHES: dict[str, Any] = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+    CACHES: dict[str, Any] = {
+        "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    }
     CHANNEL_LAYERS: dict[str, Any] = {
         "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
     }
@@ -319,7 +321,7 @@ REST_FRAMEWORK = {
 
 VERSION = "0.1.0"
 
-from janserver.settings.admin import UNFOLD  # noqa: E402
-from janserver.settings.openapi import SPECTACULAR_SETTINGS  # noqa: E402
+from janserver.settings.admin import UNFOLD
+from janserver.settings.openapi import SPECTACULAR_SETTINGS
 
 __all__ = [name for name in dir() if name.isupper() or name == "env"] + ["SPECTACULAR_SETTINGS", "UNFOLD"]

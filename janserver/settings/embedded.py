@@ -8,4 +8,4 @@ from janserver.settings.generated import provide_secrets
 _ROOT = Path(__file__).resolve().parent.parent.parent
 provide_secrets(Path(os.environ.get("JAN_DATA_DIR") or _ROOT / "data"))
 
-from janserver.settings.base import *  # noqa: E402, F403
+from janserver.settings.base import *  # noqa: F403

@@ -39,7 +39,9 @@ def _problems() -> list[str]:
     if "*" in ALLOWED_CORS_HOSTS:
         found.append("ALLOWED_CORS_HOSTS is *: list the origins of your web clients.")
     if not BEHIND_TLS:
-        found.append("JAN_PUBLIC_URL is not https: cookies would travel in the clear. Set the https address clients use.")
+        found.append(
+            "JAN_PUBLIC_URL is not https: cookies would travel in the clear. Set the https address clients use."
+        )
     if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         found.append("The database is SQLite, which is for one process: set DATABASE_URL to PostgreSQL.")
     if not REDIS_URL:

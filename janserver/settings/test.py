@@ -8,13 +8,13 @@ os.environ.setdefault("SECRET_KEY", "only for tests: not-a-secret-0123456789abcd
 os.environ.setdefault("APIKEY_SECRET", "only for tests: pepper-0123456789abcdefghij")
 os.environ.setdefault("MODEL_PROVIDER_SECRET", "only for tests: ring-0123456789abcdefghij")
 
-from pathlib import Path  # noqa: E402
+from pathlib import Path
 
-from janserver.settings.generated import provide_secrets  # noqa: E402
+from janserver.settings.generated import provide_secrets
 
 provide_secrets(Path(os.environ["JAN_DATA_DIR"]))
 
-from janserver.settings.base import *  # noqa: E402, F403
+from janserver.settings.base import *  # noqa: F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {

@@ -5,36 +5,80 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('auth', '0012_alter_user_first_name_max_length'),
+        ("auth", "0012_alter_user_first_name_max_length"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='User',
+            name="User",
             fields=[
-                ('password', models.CharField(max_length=128, verbose_name='password')),
-                ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
-                ('is_superuser', models.BooleanField(default=False, help_text='Designates that this user has all permissions without explicitly assigning them.', verbose_name='superuser status')),
-                ('id', apps.core.ids.PublicIdField('user', primary_key=True, serialize=False)),
-                ('email', models.EmailField(blank=True, help_text='Guests have none.', max_length=254, null=True, unique=True, verbose_name='e-mail')),
-                ('username', models.CharField(blank=True, max_length=150)),
-                ('name', models.CharField(blank=True, max_length=150)),
-                ('picture', models.URLField(blank=True)),
-                ('is_guest', models.BooleanField(default=False, verbose_name='guest')),
-                ('is_active', models.BooleanField(default=True, help_text='Inactive users and their keys are refused.', verbose_name='active')),
-                ('is_staff', models.BooleanField(default=False, help_text='May open this admin.', verbose_name='operator')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),
-                ('user_permissions', models.ManyToManyField(blank=True, help_text='Specific permissions for this user.', related_name='user_set', related_query_name='user', to='auth.permission', verbose_name='user permissions')),
+                ("password", models.CharField(max_length=128, verbose_name="password")),
+                ("last_login", models.DateTimeField(blank=True, null=True, verbose_name="last login")),
+                (
+                    "is_superuser",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Designates that this user has all permissions without explicitly assigning them.",
+                        verbose_name="superuser status",
+                    ),
+                ),
+                ("id", apps.core.ids.PublicIdField("user", primary_key=True, serialize=False)),
+                (
+                    "email",
+                    models.EmailField(
+                        blank=True,
+                        help_text="Guests have none.",
+                        max_length=254,
+                        null=True,
+                        unique=True,
+                        verbose_name="e-mail",
+                    ),
+                ),
+                ("username", models.CharField(blank=True, max_length=150)),
+                ("name", models.CharField(blank=True, max_length=150)),
+                ("picture", models.URLField(blank=True)),
+                ("is_guest", models.BooleanField(default=False, verbose_name="guest")),
+                (
+                    "is_active",
+                    models.BooleanField(
+                        default=True, help_text="Inactive users and their keys are refused.", verbose_name="active"
+                    ),
+                ),
+                (
+                    "is_staff",
+                    models.BooleanField(default=False, help_text="May open this admin.", verbose_name="operator"),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "groups",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="The groups this user belongs to. A user will get all permissions granted to each of their groups.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.group",
+                        verbose_name="groups",
+                    ),
+                ),
+                (
+                    "user_permissions",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="Specific permissions for this user.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.permission",
+                        verbose_name="user permissions",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at'],
-                'indexes': [models.Index(fields=['-created_at'], name='user_created_idx')],
+                "ordering": ["-created_at"],
+                "indexes": [models.Index(fields=["-created_at"], name="user_created_idx")],
             },
         ),
     ]

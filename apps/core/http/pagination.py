@@ -84,9 +84,7 @@ def _order(request: Request) -> str:
     return order
 
 
-def _beyond(
-    queryset: QuerySet[Any], key: str, ordered_by: str, cursor: str, name: str, descending: bool
-) -> Q:
+def _beyond(queryset: QuerySet[Any], key: str, ordered_by: str, cursor: str, name: str, descending: bool) -> Q:
     anchor: Model | None = queryset.filter(**{key: cursor}).first() if "\x00" not in cursor else None
     if anchor is None:
         raise BadRequest(f"'{name}' names no object of this list.", param=name)

@@ -13,5 +13,7 @@ class StrictSerializer(serializers.Serializer[Any]):
             raise serializers.ValidationError("The body must be a JSON object.")
         for name in data:
             if name not in self.fields:
-                raise serializers.ValidationError({name: [serializers.ErrorDetail(f"Unknown parameter: {name}.", "unknown")]})
+                raise serializers.ValidationError(
+                    {name: [serializers.ErrorDetail(f"Unknown parameter: {name}.", "unknown")]}
+                )
         return super().to_internal_value(data)

@@ -1,0 +1,185 @@
+"""
+Chat completions over WebSocket: `/ws/v1/chat/completions`.
+
+One JSON request in, the answer's chunks out, each a text frame with a `chat.completion.chunk`,
+then `{"type": "done"}`; `{"type": "cancel"}` stops it. An error is `{"type": "error", "error":
+{...}}`. One answer runs at a time; the socket then takes the next request.
+
+Credentials come by header, by subprotocol (`jan` and `jan-key.<key or token>`, for browsers), or in
+the first message: `{"type": "auth", "api_key": "..."}`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+from channels.exceptions import StopConsumer
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from apps.api_keys.authentication import Credentials, credentials_of
+from apps.chat.http import error_event
+from apps.core import logs
+from apps.core.errors import AppError, BadRequest, Conflict, Unauthenticated
+from apps.core.http.errors import unexpected
+from apps.core.ids import new_id
+from apps.core.strict_json import parse_json
+from apps.gateway.calls import Call
+from apps.gateway.chunks import DONE
+from apps.gateway.exchange import Exchange
+from apps.gateway.runtime import SCOPE_RUNTIME, Runtime
+from apps.projects.principal import Principal
+from apps.ratelimit.limiter import StreamSlot, refusal_of
+from apps.ratelimit.policy import Caller, windows_for
+
+SUBPROTOCOL = "jan"
+KEY_PREFIX = "jan-key."
+PATH = "/v1/chat/completions"
+UNAUTHORIZED, FORBIDDEN_ORIGIN = 4401, 4403
+
+
+class FrameSink:
+    """A stream's way to a WebSocket client."""
+
+    def __init__(self, consumer: ChatConsumer) -> None:
+        self._consumer = consumer
+
+    async def write(self, payloads: list[bytes]) -> None:
+        for payload in payloads:
+            if payload != DONE:
+                await self._consumer.send(text_data=payload.decode("utf-8", "replace"))
+
+    async def ping(self) -> None:
+        """The WebSocket protocol has pings of its own."""
+
+
+class ChatConsumer(AsyncWebsocketConsumer):
+    """One answer at a time; `{"type": "cancel"}` stops it, hanging up leaves it."""
+
+    async def connect(self) -> None:
+        self.runtime: Runtime = self.scope[SCOPE_RUNTIME]
+        self.principal: Principal | None = None
+        self.answer: asyncio.Task[None] | None = None
+        self.exchange: Exchange | None = None
+        self.is_cancelled = False
+        offered = self.scope.get("subprotocols") or []
+        await self.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
+        try:
+            credentials = _credentials(self.scope, offered)
+            if credentials.api_key or credentials.bearer:
+                await self._authenticate(credentials)
+        except AppError as error:
+            await self._refuse(error)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        try:
+            message = parse_json(bytes_data if text_data is None else text_data.encode("utf-8", "surrogatepass"))
+            if not isinstance(message, dict):
+                raise BadRequest("A message must be a JSON object.", code="invalid_json")
+            if message.get("type") == "cancel":
+                self._cancel()
+            elif self.principal is None:
+                await self._authenticate(_credentials_in(message))
+            else:
+                self._begin(message)
+        except Unauthenticated as error:
+            await self._refuse(error)
+        except AppError as error:
+            await self._send_error(error)
+
+    async def disconnect(self, code: int) -> None:
+        if self.exchange is not None:
+            self.runtime.gateway.client_left(self.exchange)
+        if self.answer is not None:
+            await asyncio.gather(self.answer, return_exceptions=True)
+        raise StopConsumer
+
+    async def _authenticate(self, credentials: Credentials) -> None:
+        self.principal = await self.runtime.principals.find(credentials)
+        await self.send(text_data='{"type":"ready"}')
+
+    def _begin(self, message: dict[str, Any]) -> None:
+        if self.answer is not None and not self.answer.done():
+            raise Conflict("An answer is still running. Wait for it, or cancel it.", code="answer_running")
+        document = {name: value for name, value in message.items() if name != "type"}
+        document["stream"] = True
+        call = Call("chat/completions", document, msgspec.json.encode(document))
+        self.is_cancelled = False
+        self.answer = asyncio.create_task(self._answer(call))
+
+    def _cancel(self) -> None:
+        self.is_cancelled = True
+        if self.exchange is not None:
+            self.exchange.cancel()
+
+    async def _answer(self, call: Call) -> None:
+        request_id = new_id("req")
+        logs.request_id.set(request_id)
+        principal = self.principal
+        if principal is None:
+            raise RuntimeError("an answer began before its caller was known")
+        slot = StreamSlot(
+            organization=principal.organization_public_id,
+            key=principal.key_public_id or principal.user_id,
+            member=request_id,
+        )
+        try:
+            await self._count(principal, slot)
+            await self._relay(principal, call, request_id)
+            await self.send(text_data='{"type":"done"}')
+        except AppError as error:
+            if self.is_cancelled:
+                await self.send(text_data='{"type":"cancelled"}')
+            else:
+                await self._send_error(error)
+        except Exception as problem:
+            await self._send_error(unexpected(problem))
+        finally:
+            await self.runtime.limiter.release(slot)
+
+    async def _relay(self, principal: Principal, call: Call, request_id: str) -> None:
+        gateway = self.runtime.gateway
+        self.exchange = exchange = gateway.accept(principal, call, request_id=request_id)
+        if self.is_cancelled:
+            exchange.cancel()
+        try:
+            await exchange.relay(FrameSink(self))
+        finally:
+            self.exchange = None
+            gateway.release(exchange)
+
+    async def _count(self, principal: Principal, slot: StreamSlot) -> None:
+        """The same limits as over HTTP, each request counted."""
+        caller = Caller(
+            address=str((self.scope.get("client") or ["unknown"])[0]),
+            user_id=principal.user_id,
+            key_id=principal.key_public_id,
+            is_guest=principal.is_guest,
+        )
+        decision = await self.runtime.limiter.admit(windows_for("POST", PATH, caller), slot)
+        if not decision.allowed:
+            raise refusal_of(decision)
+
+    async def _send_error(self, error: AppError) -> None:
+        await self.send(text_data=error_event(error, logs.request_id.get()).decode())
+
+    async def _refuse(self, error: AppError) -> None:
+        await self._send_error(error)
+        await self.close(UNAUTHORIZED)
+
+
+def _credentials(scope: dict[str, Any], offered: list[str]) -> Credentials:
+    for protocol in offered:
+        if protocol.startswith(KEY_PREFIX):
+            return Credentials(bearer=protocol.removeprefix(KEY_PREFIX))
+    return credentials_of({name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]})
+
+
+def _credentials_in(message: dict[str, Any]) -> Credentials:
+    secret = message.get("api_key") or message.get("token")
+    if message.get("type") != "auth" or not isinstance(secret, str) or not secret:
+        raise Unauthenticated(
+            'The first message must be {"type": "auth", "api_key": "<key or token>"}.', code="missing_credentials"
+        )
+    return Credentials(bearer=secret)

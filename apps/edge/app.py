@@ -1,0 +1,250 @@
+"""
+The front door: one ASGI callable before Django and Channels.
+
+It guards every request alike (sizes, credentials, limits, request id, answer headers) and
+serves model calls itself; Django's handler alone costs more than all of this.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import structlog
+from django.conf import settings
+
+from apps.api_keys.authentication import SCOPE_PRINCIPAL, credentials_of
+from apps.chat.http import Headers, Receive, Send, send_error, serve
+from apps.core import logs
+from apps.core.errors import AppError, MethodNotAllowed, ServiceUnavailable
+from apps.core.lifecycle import lifecycle
+from apps.core.strict_json import parse_json
+from apps.edge import cors
+from apps.edge.requests import (
+    address_of,
+    canonical,
+    read_body,
+    read_headers,
+    request_id_of,
+    too_large,
+    without_trust_headers,
+)
+from apps.gateway.calls import BODIES, Call
+from apps.gateway.runtime import SCOPE_RUNTIME, Runtime
+from apps.projects.permissions import unauthenticated
+from apps.projects.principal import Principal
+from apps.ratelimit.limiter import Decision, StreamSlot, headers_of, refusal_of
+from apps.ratelimit.policy import Caller, windows_for
+
+log = structlog.get_logger("jan.access")
+
+Scope = dict[str, Any]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+INFERENCE = {f"/v1/{endpoint}": endpoint for endpoint in BODIES}
+HEALTH = frozenset({"/health", "/healthz", "/healthcheck", "/readyz", "/v1/healthz", "/v1/readyz"})
+_API_HEADERS: Headers = [
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; sandbox"),
+]
+
+
+class Request:
+    """One HTTP request on its way through the edge."""
+
+    __slots__ = ("decision", "headers", "id", "path", "principal", "scope", "started_at", "status")
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.started_at = time.perf_counter()
+        self.path = canonical(scope["path"])
+        self.headers: dict[str, str] = {}
+        self.id = ""
+        self.principal: Principal | None = None
+        self.decision: Decision | None = None
+        self.status = 0
+
+    def answer_headers(self) -> Headers:
+        """What every answer carries."""
+        took = round((time.perf_counter() - self.started_at) * 1000)
+        headers: Headers = [
+            (b"x-request-id", self.id.encode("latin-1")),
+            (b"openai-processing-ms", b"%d" % took),
+            *_API_HEADERS,
+        ]
+        principal = self.principal
+        if principal is not None:
+            headers += [
+                (b"x-auth-method", principal.auth_method.encode()),
+                (b"openai-organization", principal.organization_public_id.encode()),
+                (b"openai-project", principal.project_public_id.encode()),
+            ]
+        if self.decision is not None:
+            headers += headers_of(self.decision)
+        origin = self.headers.get("origin")
+        return headers + cors.headers_for(origin) if origin else headers
+
+
+class Edge:
+    """`runtime` is made at startup; before that only the lifespan runs."""
+
+    def __init__(self, django: App, channels: App) -> None:
+        self._django = django
+        self._channels = channels
+        self.runtime: Runtime | None = None
+
+    @property
+    def _running(self) -> Runtime:
+        if self.runtime is None:
+            raise RuntimeError("the edge serves before its startup")
+        return self.runtime
+
+    async def http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; nothing it does ends without an answer in the contract's shape."""
+        request = Request(scope)
+        try:
+            request.headers = read_headers(scope)
+            request.id = request_id_of(request.headers)
+            logs.request_id.set(request.id)
+            await self._serve(request, receive, send)
+        except ConnectionError:
+            request.status = 499
+        except Exception as problem:
+            request.id = request.id or request_id_of({})
+            request.status = await send_error(send, problem, request.answer_headers())
+        if settings.ACCESS_LOG and request.path not in HEALTH:
+            _log_access(request)
+
+    async def _serve(self, request: Request, receive: Receive, send: Send) -> None:
+        method, path = request.scope["method"], request.path
+        is_api = path.startswith("/v1/") or path == "/metrics"
+        if is_api and method == "OPTIONS" and "origin" in request.headers:
+            return await _preflight(request, send)
+        if lifecycle.draining and path not in HEALTH:
+            raise ServiceUnavailable("The server is restarting. Try again.", code="server_shutdown", retry_after=1)
+        if path in INFERENCE:
+            return await self._infer(request, receive, send)
+        if path not in HEALTH and not path.startswith("/static/"):
+            await self._admit(request, is_api=is_api)
+        await self._to_django(request, receive, send, is_api=is_api)
+
+    async def _infer(self, request: Request, receive: Receive, send: Send) -> None:
+        if request.scope["method"] != "POST":
+            raise MethodNotAllowed("Model calls are made with POST.")
+        principal = await self._authenticate(request)
+        if principal is None:
+            await self._count(request)
+            raise unauthenticated()
+        body = await read_body(receive, request.headers, settings.MAX_JSON_BYTES)
+        call = Call(INFERENCE[request.path], parse_json(body), body)
+        slot = _slot_of(principal, request.id) if call.stream else None
+        await self._count(request, slot)
+        try:
+            request.status = await serve(
+                self._running.gateway,
+                principal,
+                call,
+                request_id=request.id,
+                headers=request.answer_headers,
+                receive=receive,
+                send=send,
+            )
+        finally:
+            if slot is not None:
+                await self._running.limiter.release(slot)
+
+    async def _admit(self, request: Request, *, is_api: bool) -> None:
+        if is_api:
+            request.scope[SCOPE_PRINCIPAL] = await self._authenticate(request)
+        await self._count(request)
+
+    async def _authenticate(self, request: Request) -> Principal | None:
+        """Find the caller. A credential that proves nothing still counts against its address."""
+        try:
+            request.principal = await self._running.principals.find(credentials_of(request.headers))
+        except AppError:
+            await self._count(request)
+            raise
+        return request.principal
+
+    async def _count(self, request: Request, slot: StreamSlot | None = None) -> None:
+        """Count the request against every limit that concerns it. Raises RateLimited; then nothing was counted."""
+        caller = _caller_of(request.principal, address_of(request.scope, request.headers))
+        windows = windows_for(request.scope["method"], request.path, caller)
+        decision = await self._running.limiter.admit(windows, slot)
+        request.decision = decision
+        if not decision.allowed:
+            raise refusal_of(decision)
+
+    async def _to_django(self, request: Request, receive: Receive, send: Send, *, is_api: bool) -> None:
+        limit, size, has_started = settings.MAX_JSON_BYTES, 0, False
+
+        async def counted() -> MutableMapping[str, Any]:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > limit:
+                raise too_large(limit)
+            return message
+
+        async def marked(message: MutableMapping[str, Any]) -> None:
+            nonlocal has_started
+            if message["type"] == "http.response.start":
+                has_started = True
+                request.status = message["status"]
+                own = request.answer_headers() if is_api else [(b"x-request-id", request.id.encode("latin-1"))]
+                names = {name for name, _ in own}
+                message["headers"] = [pair for pair in message.get("headers", []) if pair[0].lower() not in names] + own
+            await send(message)
+
+        scope = {**request.scope, "headers": without_trust_headers(request.scope["headers"])}
+        try:
+            await self._django(scope, counted, marked)
+        except AppError:
+            if has_started:
+                return
+            raise
+
+    async def websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a WebSocket to Channels, with this process's runtime in its scope."""
+        await self._channels({**scope, SCOPE_RUNTIME: self._running}, receive, send)
+
+
+def _slot_of(principal: Principal, request_id: str) -> StreamSlot:
+    return StreamSlot(
+        organization=principal.organization_public_id,
+        key=principal.key_public_id or principal.user_id,
+        member=request_id,
+    )
+
+
+def _caller_of(principal: Principal | None, address: str) -> Caller:
+    if principal is None:
+        return Caller(address=address, user_id=None, key_id=None, is_guest=False)
+    return Caller(
+        address=address, user_id=principal.user_id, key_id=principal.key_public_id, is_guest=principal.is_guest
+    )
+
+
+async def _preflight(request: Request, send: Send) -> None:
+    request.status = 204
+    asked = request.headers.get("access-control-request-headers", "")
+    headers = cors.preflight_headers(request.headers["origin"], asked)
+    await send({"type": "http.response.start", "status": 204, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _log_access(request: Request) -> None:
+    principal = request.principal
+    log.info(
+        "request",
+        request_id=request.id,
+        method=request.scope["method"],
+        path=request.scope["path"],
+        status=request.status,
+        ms=round((time.perf_counter() - request.started_at) * 1000, 1),
+        organization=principal.organization_public_id if principal else None,
+        key=principal.key_public_id if principal else None,
+    )
