@@ -17,6 +17,8 @@ from apps.organizations.roles import Scope, scopes_of
 from apps.projects.models import Project, default_project
 from apps.projects.principal import Principal
 
+_SCOPES = frozenset(scope.value for scope in Scope)
+
 # Where the edge leaves the caller for Django and Channels.
 SCOPE_PRINCIPAL = "jan.principal"
 
@@ -78,7 +80,7 @@ def _of_key(secret: str, wanted: Credentials) -> Principal:
         key.user,
         membership,
         key.project,
-        scopes=frozenset(Scope(scope) for scope in key.scopes if scope in Scope),
+        scopes=frozenset(Scope(scope) for scope in key.scopes if scope in _SCOPES),
         auth_method="api_key",
         key_id=key.pk,
         key_public_id=key.public_id,
@@ -136,7 +138,7 @@ def _principal_in(
 
 
 def credentials_of(headers: dict[str, str]) -> Credentials:
-    """Read the credentials out of request headers (names in lower case). Raises BadRequest for a strange Authorization."""
+    """Read the credentials out of request headers (names in lower case). Raises Unauthenticated."""
     bearer = None
     authorization = headers.get("authorization")
     if authorization:

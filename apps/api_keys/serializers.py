@@ -59,7 +59,7 @@ class CreatedApiKeySerializer(ApiKeySerializer):
 
 class ApiKeyList(serializers.Serializer[Any]):
     object = serializers.CharField(default="list")
-    data = ApiKeySerializer(many=True)
+    data = ApiKeySerializer(many=True)  # type: ignore[assignment]  # the contract's key shadows DRF's attribute
     items = ApiKeySerializer(many=True)
     first_id = serializers.CharField(allow_null=True)
     last_id = serializers.CharField(allow_null=True)

@@ -71,7 +71,7 @@ def rights_of(user: User, organization_id: int) -> frozenset[Scope]:
 
 
 def revoke_key(*, key: ApiKey) -> bool:
-    """Make the key unusable everywhere within two seconds. Returns whether it still was usable; the first date stays."""
+    """Make the key unusable everywhere within two seconds. Returns whether this call did it."""
     return bool(ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()))
 
 

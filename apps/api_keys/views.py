@@ -26,7 +26,7 @@ from apps.core.http.pagination import paginate
 from apps.organizations.models import Membership
 from apps.organizations.roles import Scope
 from apps.projects.models import Project
-from apps.projects.permissions import ANY_CREDENTIAL
+from apps.projects.permissions import ANY_CREDENTIAL, principal_of
 from apps.projects.principal import Principal
 
 _KEY = {
@@ -69,7 +69,7 @@ class ApiKeysView(APIView):
         examples=[OpenApiExample("Keys", value={"object": "list", "data": [_KEY], "has_more": False, "total": 1})],
     )
     def get(self, request: Request) -> Response:
-        page = paginate(request, keys_of(request.auth), _render, named="items", always_named=True)
+        page = paginate(request, keys_of(principal_of(request)), _render, named="items", always_named=True)
         return Response(page)
 
     @extend_schema(
@@ -92,7 +92,7 @@ class ApiKeysView(APIView):
     def post(self, request: Request) -> Response:
         wanted = NewKey(data=request.data)
         wanted.is_valid(raise_exception=True)
-        principal: Principal = request.auth
+        principal = principal_of(request)
         fields = wanted.validated_data
         key, token = services.create_key(
             kind=KeyKind(fields["kind"]),
@@ -117,7 +117,7 @@ class ApiKeyView(APIView):
         responses={204: None},
     )
     def delete(self, request: Request, key_id: str) -> Response:
-        key = keys_of(request.auth).filter(public_id=key_id).first()
+        key = keys_of(principal_of(request)).filter(public_id=key_id).first()
         if key is None:
             raise NotFound("There is no such API key.", code="api_key_not_found")
         services.revoke_key(key=key)
@@ -158,7 +158,7 @@ class MeView(APIView):
         ],
     )
     def get(self, request: Request) -> Response:
-        user = User.objects.get(pk=request.auth.user_id)
+        user = User.objects.get(pk=principal_of(request).user_id)
         memberships = Membership.objects.of(user.pk)
         return Response(
             {

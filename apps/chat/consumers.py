@@ -74,7 +74,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         try:
-            message = parse_json(bytes_data if text_data is None else text_data.encode("utf-8", "surrogatepass"))
+            message = parse_json(
+                text_data.encode("utf-8", "surrogatepass") if text_data is not None else bytes_data or b""
+            )
             if not isinstance(message, dict):
                 raise BadRequest("A message must be a JSON object.", code="invalid_json")
             if message.get("type") == "cancel":
@@ -183,3 +185,7 @@ def _credentials_in(message: dict[str, Any]) -> Credentials:
             'The first message must be {"type": "auth", "api_key": "<key or token>"}.', code="missing_credentials"
         )
     return Credentials(bearer=secret)
+
+
+def _bytes_of(text: str | None, data: bytes | None) -> bytes:
+    return data or b"" if text is None else text.encode("utf-8", "surrogatepass")

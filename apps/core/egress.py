@@ -113,17 +113,17 @@ async def fetch(
     headers: dict[str, str] | None = None,
     json: Any = None,
     max_bytes: int = 5 * 1024 * 1024,
-    timeout: float = 15.0,
+    seconds: float = 15.0,
 ) -> Fetched:
     """
     Make one request to the public internet and return its answer, read whole.
 
-    `timeout` is seconds in all, `max_bytes` counts the decompressed body. Raises BadRequest for
+    `seconds` bounds the whole call, `max_bytes` counts the decompressed body. Raises BadRequest for
     a URL that may not be called, UpstreamFailed or UpstreamTimeout for a failed call.
     """
     check_url(url)
     connector = aiohttp.TCPConnector(resolver=Resolver(), socket_factory=guarded_socket, force_close=True)
-    session = aiohttp.ClientSession(connector=connector, trust_env=False, timeout=aiohttp.ClientTimeout(total=timeout))
+    session = aiohttp.ClientSession(connector=connector, trust_env=False, timeout=aiohttp.ClientTimeout(total=seconds))
     async with session:
         try:
             async with session.request(method, url, headers=headers, json=json, allow_redirects=False) as answer:
@@ -132,7 +132,7 @@ async def fetch(
         except AppError:
             raise
         except TimeoutError:
-            raise UpstreamTimeout(f"No answer within {timeout:g} seconds.") from None
+            raise UpstreamTimeout(f"No answer within {seconds:g} seconds.") from None
         except (aiohttp.ClientError, OSError, ValueError) as problem:
             if _forbidden(problem):
                 raise BadRequest("The URL points to an address that may not be called.", code="url_forbidden") from None

@@ -25,6 +25,9 @@ class Epoch(models.Model):
     class Meta:
         app_label = "core"
 
+    def __str__(self) -> str:
+        return str(self.value)
+
 
 def current_epoch() -> int:
     """Return the number to compare with the one seen last. One query."""
@@ -69,20 +72,13 @@ class EpochModel(models.Model):
     class Meta:
         abstract = True
 
-    @classmethod
-    def changes_what_is_cached(cls, fields: Any) -> bool:
-        return not cls.not_cached.issuperset(fields)
-
     def save(self, *args: Any, **kwargs: Any) -> None:
         inserting = self._state.adding
         fields = kwargs.get("update_fields")
         with transaction.atomic():
             super().save(*args, **kwargs)
-            if inserting:
-                stale = self.raises_on_insert
-            else:
-                stale = fields is None or self.changes_what_is_cached(fields)
-            if stale:
+            changed = fields is None or self.changes_what_is_cached(fields)
+            if self.raises_on_insert if inserting else changed:
                 raise_epoch()
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
@@ -90,3 +86,7 @@ class EpochModel(models.Model):
             deleted = super().delete(*args, **kwargs)
             raise_epoch()
             return deleted
+
+    @classmethod
+    def changes_what_is_cached(cls, fields: Any) -> bool:
+        return not cls.not_cached.issuperset(fields)

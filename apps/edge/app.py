@@ -121,11 +121,13 @@ class Edge:
         method, path = request.scope["method"], request.path
         is_api = path.startswith("/v1/") or path == "/metrics"
         if is_api and method == "OPTIONS" and "origin" in request.headers:
-            return await _preflight(request, send)
+            await _preflight(request, send)
+            return
         if lifecycle.draining and path not in HEALTH:
             raise ServiceUnavailable("The server is restarting. Try again.", code="server_shutdown", retry_after=1)
         if path in INFERENCE:
-            return await self._infer(request, receive, send)
+            await self._infer(request, receive, send)
+            return
         if path not in HEALTH and not path.startswith("/static/"):
             await self._admit(request, is_api=is_api)
         await self._to_django(request, receive, send, is_api=is_api)

@@ -78,7 +78,7 @@ class DemoAnswer:
     """The built-in demo model, answering like a provider."""
 
     status = 200
-    retry_after = None
+    retry_after: str | None = None
 
     def __init__(self, endpoint: str, document: dict[str, Any], *, stream: bool) -> None:
         self._endpoint, self._document = endpoint, document

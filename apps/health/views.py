@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import Error as DatabaseError
@@ -21,7 +22,7 @@ from rest_framework.views import APIView
 from apps.core.errors import ServiceUnavailable
 from apps.core.lifecycle import STARTED_AT, lifecycle
 from apps.health.metrics import UsageCollector
-from apps.projects.permissions import ANY_CREDENTIAL
+from apps.projects.permissions import ANY_CREDENTIAL, principal_of
 
 TAG = ["Operation"]
 
@@ -33,8 +34,11 @@ class PublicView(APIView):
     permission_classes = ()
 
 
-def _schema(name: str, summary: str, example: Any) -> Any:
-    fields = {key: serializers.CharField() for key in example}
+_View = TypeVar("_View", bound=Callable[..., Any])
+
+
+def _schema(name: str, summary: str, example: dict[str, str]) -> Callable[[_View], _View]:
+    fields: dict[str, Any] = {key: serializers.CharField() for key in example}
     return extend_schema(
         operation_id=name,
         summary=summary,
@@ -138,5 +142,5 @@ class MetricsView(APIView):
     )
     def get(self, request: Request) -> HttpResponse:
         registry = CollectorRegistry()
-        registry.register(UsageCollector(request.auth))
+        registry.register(UsageCollector(principal_of(request)))
         return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

@@ -17,9 +17,17 @@ ANY_CREDENTIAL = "any credential"
 def unauthenticated() -> Unauthenticated:
     """Return the refusal of a call without credentials."""
     return Unauthenticated(
-        "No credential was sent. Send an API key as 'X-API-Key' or 'Authorization: Bearer', or an access token as Bearer.",
+        "No credential was sent. Send an API key as 'X-API-Key' or 'Authorization: Bearer <key>', "
+        "or an access token as Bearer.",
         code="missing_credentials",
     )
+
+
+def principal_of(request: Request) -> Principal:
+    """Return the caller of a view that `HasScope` admitted."""
+    if not isinstance(request.auth, Principal):
+        raise unauthenticated()
+    return request.auth
 
 
 class HasScope(BasePermission):
@@ -30,15 +38,7 @@ class HasScope(BasePermission):
         scope = declared.get(request.method) if isinstance(declared, dict) else declared
         if scope is None:
             raise Forbidden("This route admits nobody.", code="closed")
-        if not isinstance(request.auth, Principal):
-            raise unauthenticated()
+        principal = principal_of(request)
         if scope != ANY_CREDENTIAL:
-            request.auth.require(scope)
-        return True
-
-
-class Public(BasePermission):
-    """For the few views that need no credential; each stands in the guard test's list with its reason."""
-
-    def has_permission(self, request: Request, view: Any) -> bool:
+            principal.require(scope)
         return True

@@ -321,7 +321,5 @@ REST_FRAMEWORK = {
 
 VERSION = "0.1.0"
 
-from janserver.settings.admin import UNFOLD
-from janserver.settings.openapi import SPECTACULAR_SETTINGS
-
-__all__ = [name for name in dir() if name.isupper() or name == "env"] + ["SPECTACULAR_SETTINGS", "UNFOLD"]
+from janserver.settings.admin import UNFOLD as UNFOLD
+from janserver.settings.openapi import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS

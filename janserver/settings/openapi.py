@@ -1,10 +1,41 @@
 """The OpenAPI file and Swagger UI (drf-spectacular)."""
 
-SPECTACULAR_SETTINGS = {
+from typing import Any
+
+SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "Jan Server",
+    "DESCRIPTION": (
+        "An OpenAI-compatible API in front of your models. Press **Authorize** and paste an API key, "
+        "or the `access_token` of `POST /v1/auth/guest-login`.\n\n"
+        "Every path also answers under `/api`, `/llm` and `/api/llm`. "
+        "Chat completions are also served over WebSocket at `/ws/v1/chat/completions`."
+    ),
     "VERSION": "1",
     "OAS_VERSION": "3.1.1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PUBLIC": True,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"persistAuthorization": True, "displayRequestDuration": True, "tryItOutEnabled": True},
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "PREPROCESSING_HOOKS": ["apps.chat.openapi.only_canonical"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "apps.chat.openapi.add_inference",
+    ],
+    "SECURITY": [{"apiKey": []}, {"bearer": []}],
+    "APPEND_COMPONENTS": {
+        "securitySchemes": {
+            "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key."},
+            "bearer": {"type": "http", "scheme": "bearer", "description": "An access token or an API key."},
+        }
+    },
+    "TAGS": [
+        {"name": "Inference", "description": "Calls to models, in OpenAI's shapes."},
+        {"name": "Models", "description": "What can be called."},
+        {"name": "Authentication", "description": "Who you are."},
+        {"name": "API keys", "description": "Credentials for programs."},
+        {"name": "Operation", "description": "Health and version."},
+    ],
 }

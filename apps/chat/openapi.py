@@ -1,0 +1,172 @@
+"""Model calls in the OpenAPI file: they are served by the edge, so no view describes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_MODEL = {"type": "string", "description": "A model's id, or an alias.", "examples": ["jan-demo"]}
+_USAGE = {
+    "type": "object",
+    "properties": {
+        "prompt_tokens": {"type": "integer"},
+        "completion_tokens": {"type": "integer"},
+        "total_tokens": {"type": "integer"},
+    },
+}
+_ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "code", "param", "request_id"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "code": {"type": "string"},
+                "param": {"type": ["string", "null"]},
+                "request_id": {"type": ["string", "null"]},
+                "details": {"type": "object"},
+            },
+        }
+    },
+}
+_HELLO = {"model": "jan-demo", "messages": [{"role": "user", "content": "Hello!"}]}
+_MESSAGE = {
+    "type": "object",
+    "required": ["role"],
+    "additionalProperties": True,
+    "properties": {
+        "role": {"type": "string", "enum": ["developer", "system", "user", "assistant", "tool", "function"]},
+        "content": {"description": "Text, or an array of typed parts."},
+    },
+}
+
+
+def _body(required: list[str], properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["model", *required],
+        "additionalProperties": True,
+        "description": "Every parameter of the OpenAI API is passed on to the provider, unknown ones too.",
+        "properties": {"model": _MODEL, **properties},
+    }
+
+
+def _answer(kind: str, **properties: Any) -> dict[str, Any]:
+    base = {"object": {"type": "string", "const": kind}, "model": {"type": "string"}, "usage": _USAGE}
+    return {"type": "object", "additionalProperties": True, "properties": {**base, **properties}}
+
+
+_CHOICES = {"type": "array", "items": {"type": "object", "additionalProperties": True}}
+_STREAM = {
+    "stream": {"type": "boolean", "default": False, "description": "Answer as server-sent events."},
+    "stream_options": {"type": "object", "properties": {"include_usage": {"type": "boolean"}}},
+}
+_CHAT_ANSWER = {
+    "id": "chatcmpl-123",
+    "object": "chat.completion",
+    "created": 1763700000,
+    "model": "jan-demo",
+    "choices": [
+        {"index": 0, "message": {"role": "assistant", "content": "Hello! How can I help?"}, "finish_reason": "stop"}
+    ],
+    "usage": {"prompt_tokens": 9, "completion_tokens": 6, "total_tokens": 15},
+}
+_CHUNK = (
+    'data: {"id":"chatcmpl-123","object":"chat.completion.chunk","created":1763700000,"model":"jan-demo",'
+    '"choices":[{"index":0,"delta":{"content":"Hello"},"finish_reason":null}]}\n\ndata: [DONE]\n\n'
+)
+
+
+def _operation(
+    name: str, summary: str, body: dict[str, Any], answer: dict[str, Any], examples: dict[str, Any], answered: Any
+) -> dict[str, Any]:
+    content: dict[str, Any] = {"application/json": {"schema": answer, "example": answered}}
+    if "stream" in body["properties"]:
+        content["text/event-stream"] = {"schema": {"type": "string"}, "example": _CHUNK}
+    failures = {
+        status: {"description": text, "content": {"application/json": {"schema": _ERROR}}}
+        for status, text in (
+            ("400", "A parameter is wrong; `param` names it."),
+            ("401", "The credential proves nothing."),
+            ("404", "There is no such model."),
+            ("429", "A limit was met; the message names it."),
+            ("502", "The provider failed."),
+            ("504", "The provider did not answer in time."),
+        )
+    }
+    return {
+        "operationId": name,
+        "summary": summary,
+        "tags": ["Inference"],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": body,
+                    "examples": {title: {"value": value} for title, value in examples.items()},
+                }
+            },
+        },
+        "responses": {"200": {"description": "The answer.", "content": content}, **failures},
+        "security": [{"apiKey": []}, {"bearer": []}],
+    }
+
+
+INFERENCE_PATHS: dict[str, Any] = {
+    "/v1/chat/completions": {
+        "post": _operation(
+            "createChatCompletion",
+            "Chat",
+            _body(["messages"], {"messages": {"type": "array", "minItems": 1, "items": _MESSAGE}, **_STREAM}),
+            _answer("chat.completion", id={"type": "string"}, choices=_CHOICES),
+            {"A question": _HELLO, "Streaming": {**_HELLO, "stream": True}},
+            _CHAT_ANSWER,
+        )
+    },
+    "/v1/completions": {
+        "post": _operation(
+            "createCompletion",
+            "Complete a text",
+            _body(["prompt"], {"prompt": {"description": "Text, texts or tokens."}, **_STREAM}),
+            _answer("text_completion", id={"type": "string"}, choices=_CHOICES),
+            {"A beginning": {"model": "jan-demo", "prompt": "Once upon a time"}},
+            {
+                "id": "cmpl-123",
+                "object": "text_completion",
+                "created": 1763700000,
+                "model": "jan-demo",
+                "choices": [{"index": 0, "text": " there was", "finish_reason": "stop", "logprobs": None}],
+                "usage": {"prompt_tokens": 4, "completion_tokens": 2, "total_tokens": 6},
+            },
+        )
+    },
+    "/v1/embeddings": {
+        "post": _operation(
+            "createEmbedding",
+            "Embed text",
+            _body(["input"], {"input": {"description": "Text, texts or tokens."}}),
+            _answer("list", data={"type": "array", "items": {"type": "object", "additionalProperties": True}}),
+            {"A text": {"model": "jan-demo", "input": "Hello!"}},
+            {
+                "object": "list",
+                "model": "jan-demo",
+                "data": [{"object": "embedding", "index": 0, "embedding": [0.1, 0.2]}],
+                "usage": {"prompt_tokens": 2, "total_tokens": 2},
+            },
+        )
+    },
+}
+
+
+def add_inference(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """drf-spectacular's post-processing hook: put the edge's routes beside the views'."""
+    result["paths"] = dict(sorted({**INFERENCE_PATHS, **result["paths"]}.items()))
+    return result
+
+
+def only_canonical(endpoints: list[Any], **_: Any) -> list[Any]:
+    """drf-spectacular's pre-processing hook: document each route once, under its canonical prefix."""
+    other = ("/api/", "/llm/", "/auth/", "/v1/swagger/")
+    return [endpoint for endpoint in endpoints if not endpoint[0].startswith(other)]
