@@ -322,4 +322,6 @@ REST_FRAMEWORK = {
 VERSION = "0.1.0"
 
 from janserver.settings.admin import UNFOLD as UNFOLD
+from janserver.settings.limits import CONCURRENT_STREAMS as CONCURRENT_STREAMS
+from janserver.settings.limits import RATE_LIMITS as RATE_LIMITS
 from janserver.settings.openapi import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS

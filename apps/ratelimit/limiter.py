@@ -1,0 +1,389 @@
+"""
+Counting requests: every limit of a request checked and counted in one atomic operation.
+
+A refused request counts nowhere. Windows begin with their first request. In memory it is one
+step of the event loop; in Redis one script. When Redis is gone or slow, this process counts by
+itself at half of each limit until it is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from django.conf import settings
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from apps.core.errors import RateLimited
+from apps.ratelimit.policy import Window, scaled
+
+log = logging.getLogger("jan.ratelimit")
+
+REDIS_BUDGET_SECONDS = 0.1
+BREAKER_FAILURES = 5
+BREAKER_SECONDS = 5.0
+SWEEP_EVERY = 60.0
+
+
+class StreamSlot(NamedTuple):
+    """One running stream: whose, and under which unique name."""
+
+    organization: str
+    key: str
+    member: str
+
+
+class Decision(NamedTuple):
+    """
+    What was found. `tightest` is the window with the smallest share left, `remaining` and
+    `resets_in` (seconds) belong to it; `minute` is the tightest window of a minute with its
+    remaining. `exceeded` is the window that refused, if one did.
+    """
+
+    tightest: Window | None
+    remaining: int
+    resets_in: float
+    minute: tuple[Window, int] | None
+    exceeded: Window | None = None
+    is_degraded: bool = False
+
+    @property
+    def allowed(self) -> bool:
+        return self.exceeded is None
+
+
+class Backend(Protocol):
+    """
+    Counts. `admit` returns, for each window, what was counted before and the seconds until its
+    reset, and the index of the window that refused (-1: none).
+    """
+
+    async def admit(
+        self, windows: Sequence[Window], slot: StreamSlot | None
+    ) -> tuple[list[tuple[int, float]], int]: ...
+
+    async def release(self, slot: StreamSlot) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+def stream_windows(slot: StreamSlot) -> list[Window]:
+    """Return the limits of concurrent streams, in the form of windows: they reset when a stream ends."""
+    seconds = int(settings.UPSTREAM_TOTAL_TIMEOUT)
+    amounts = settings.CONCURRENT_STREAMS
+    return [
+        Window("concurrent_streams", "key", f"streams:{slot.key}", scaled(amounts["key"]), seconds, "streams"),
+        Window(
+            "concurrent_streams",
+            "organization",
+            f"streams:{slot.organization}",
+            scaled(amounts["organization"]),
+            seconds,
+            "streams",
+        ),
+    ]
+
+
+class MemoryBackend:
+    """Counts in this process. No await between check and count, so a loop's step is atomic."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, tuple[int, float]] = {}
+        self._streams: dict[str, dict[str, float]] = {}
+        self._swept_at = time.monotonic()
+
+    async def admit(self, windows: Sequence[Window], slot: StreamSlot | None) -> tuple[list[tuple[int, float]], int]:
+        now = time.monotonic()
+        if now - self._swept_at > SWEEP_EVERY:
+            self._sweep(now)
+        found, refused_by = [], -1
+        for at, window in enumerate(windows):
+            count, ends_at = self._counts.get(window.key, (0, 0.0))
+            if ends_at <= now:
+                count, ends_at = 0, now + window.seconds
+            found.append((count, ends_at - now))
+            if count >= window.amount and refused_by < 0:
+                refused_by = at
+        if refused_by < 0 and slot is not None and not self._take(slot, now):
+            refused_by = len(windows)
+        if refused_by < 0:
+            for window, (count, left) in zip(windows, found, strict=True):
+                self._counts[window.key] = (count + 1, now + left)
+        return found, refused_by
+
+    def _take(self, slot: StreamSlot, now: float) -> bool:
+        limits = stream_windows(slot)
+        running = [self._running(window.key, now) for window in limits]
+        if any(len(streams) >= window.amount for streams, window in zip(running, limits, strict=True)):
+            return False
+        for streams, window in zip(running, limits, strict=True):
+            streams[slot.member] = now + window.seconds
+        return True
+
+    def _running(self, key: str, now: float) -> dict[str, float]:
+        streams = self._streams.setdefault(key, {})
+        for member in [member for member, ends_at in streams.items() if ends_at <= now]:
+            del streams[member]
+        return streams
+
+    async def release(self, slot: StreamSlot) -> None:
+        for window in stream_windows(slot):
+            streams = self._streams.get(window.key, {})
+            streams.pop(slot.member, None)
+            if not streams:
+                self._streams.pop(window.key, None)
+
+    def _sweep(self, now: float) -> None:
+        self._swept_at = now
+        self._counts = {key: entry for key, entry in self._counts.items() if entry[1] > now}
+
+    async def close(self) -> None:
+        self._counts.clear()
+
+
+# KEYS: the windows, then the stream sets. ARGV: number of windows; amount and milliseconds of each;
+# then now (ms), member, and amount and milliseconds of each stream set.
+# Answer: index of the refusing key (-1: none), then count before and milliseconds left of each window.
+_SCRIPT = """
+local n = tonumber(ARGV[1])
+local answer, refused = {-1}, -1
+for i = 1, n do
+  local count = tonumber(redis.call('GET', KEYS[i]) or '0')
+  local left = redis.call('PTTL', KEYS[i])
+  if left < 0 then count = 0; left = tonumber(ARGV[2 * i + 1]) end
+  if refused < 0 and count >= tonumber(ARGV[2 * i]) then refused = i - 1 end
+  answer[2 * i] = count
+  answer[2 * i + 1] = left
+end
+local base = 2 * n + 2
+if refused < 0 and #KEYS > n then
+  local now = tonumber(ARGV[base])
+  for i = n + 1, #KEYS do
+    local at = base + 2 * (i - n)
+    redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', now)
+    if redis.call('ZCARD', KEYS[i]) >= tonumber(ARGV[at]) then refused = n end
+  end
+  if refused < 0 then
+    for i = n + 1, #KEYS do
+      local span = tonumber(ARGV[base + 2 * (i - n) + 1])
+      redis.call('ZADD', KEYS[i], now + span, ARGV[base + 1])
+      redis.call('PEXPIRE', KEYS[i], span)
+    end
+  end
+end
+if refused < 0 then
+  for i = 1, n do
+    if answer[2 * i] == 0 then redis.call('SET', KEYS[i], 1, 'PX', ARGV[2 * i + 1]) else redis.call('INCR', KEYS[i]) end
+  end
+end
+answer[1] = refused
+return answer
+"""
+_PREFIX = "jan:limit:"
+_Asked = tuple[list[str], list[str | int], "asyncio.Future[list[int]]"]
+
+
+class RedisBackend:
+    """Counts in Redis. Requests of one step of the loop share a round trip; each is still its own atomic script."""
+
+    def __init__(self, url: str) -> None:
+        self._redis = Redis.from_url(
+            url, socket_timeout=REDIS_BUDGET_SECONDS * 5, socket_connect_timeout=REDIS_BUDGET_SECONDS
+        )
+        self._script = self._redis.register_script(_SCRIPT)
+        self._asked: list[_Asked] = []
+        self._sending: set[asyncio.Task[None]] = set()
+
+    async def admit(self, windows: Sequence[Window], slot: StreamSlot | None) -> tuple[list[tuple[int, float]], int]:
+        keys = [_PREFIX + window.key for window in windows]
+        args: list[str | int] = [len(windows)]
+        for window in windows:
+            args += [window.amount, window.seconds * 1000]
+        if slot is not None:
+            args += [round(time.time() * 1000), slot.member]
+            for window in stream_windows(slot):
+                keys.append(_PREFIX + window.key)
+                args += [window.amount, window.seconds * 1000]
+        answer = await self._ask(keys, args)
+        found = [(answer[2 * at + 1], answer[2 * at + 2] / 1000) for at in range(len(windows))]
+        return found, answer[0]
+
+    async def _ask(self, keys: list[str], args: list[str | int]) -> list[int]:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[list[int]] = loop.create_future()
+        if not self._asked:
+            loop.call_soon(self._send)
+        self._asked.append((keys, args, future))
+        async with asyncio.timeout(REDIS_BUDGET_SECONDS):
+            return await future
+
+    def _send(self) -> None:
+        # A task of its own: a caller that is cancelled must not leave half an answer on a shared connection.
+        asked, self._asked = self._asked, []
+        task = asyncio.create_task(self._run(asked))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _run(self, asked: list[_Asked]) -> None:
+        try:
+            answers = await self._execute(asked)
+        except (RedisError, OSError) as problem:
+            for _, _, future in asked:
+                if not future.done():
+                    future.set_exception(problem)
+            return
+        for (_, _, future), answer in zip(asked, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)
+
+    async def _execute(self, asked: list[_Asked]) -> list[list[int]]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for keys, args, _ in asked:
+            await self._script(keys=keys, args=args, client=pipeline)
+        answers: list[list[int]] = await pipeline.execute()
+        return answers
+
+    async def release(self, slot: StreamSlot) -> None:
+        async with asyncio.timeout(REDIS_BUDGET_SECONDS):
+            pipeline = self._redis.pipeline(transaction=False)
+            for window in stream_windows(slot):
+                pipeline.zrem(_PREFIX + window.key, slot.member)
+            await pipeline.execute()
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+
+
+class Limiter:
+    """`admit` before serving, `release` a stream's slot after it."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._fallback = MemoryBackend()
+        self._failures = 0
+        self._closed_until = 0.0
+
+    async def admit(self, windows: Sequence[Window], slot: StreamSlot | None = None) -> Decision:
+        """Check and count a request, and take its stream slot. Never raises for a store that is away."""
+        if time.monotonic() >= self._closed_until:
+            try:
+                found, refused_by = await self._backend.admit(windows, slot)
+                self._failures = 0
+                return _decide(windows, found, refused_by, slot, is_degraded=False)
+            except (RedisError, OSError) as problem:  # TimeoutError is an OSError
+                self._failed(problem)
+        stricter = [window._replace(amount=max(1, window.amount // 2)) for window in windows]
+        found, refused_by = await self._fallback.admit(stricter, slot)
+        return _decide(stricter, found, refused_by, slot, is_degraded=True)
+
+    def _failed(self, problem: Exception) -> None:
+        self._failures += 1
+        if self._failures >= BREAKER_FAILURES:
+            self._closed_until = time.monotonic() + BREAKER_SECONDS
+            self._failures = BREAKER_FAILURES - 1  # one failed probe closes it again
+            log.warning("Redis does not count limits in time; this process counts by itself: %r", problem)
+
+    async def release(self, slot: StreamSlot) -> None:
+        """Give a stream's slot back. One that cannot be given back expires."""
+        await self._fallback.release(slot)
+        if time.monotonic() >= self._closed_until:
+            with contextlib.suppress(RedisError, OSError):
+                await self._backend.release(slot)
+
+    async def close(self) -> None:
+        await self._backend.close()
+
+
+def make_limiter(redis_url: str) -> Limiter:
+    """Return a limiter that counts in Redis, or in this process when `redis_url` is empty."""
+    return Limiter(RedisBackend(redis_url) if redis_url else MemoryBackend())
+
+
+def _decide(
+    windows: Sequence[Window],
+    found: Sequence[tuple[int, float]],
+    refused_by: int,
+    slot: StreamSlot | None,
+    *,
+    is_degraded: bool,
+) -> Decision:
+    if refused_by >= len(windows) and slot is not None:
+        return Decision(stream_windows(slot)[0], 0, 1.0, None, stream_windows(slot)[0], is_degraded)
+    if refused_by >= 0:
+        window = windows[refused_by]
+        minute = (window, 0) if window.unit == "minute" else None
+        return Decision(window, 0, found[refused_by][1], minute, window, is_degraded)
+    tightest, remaining, resets_in, minute = None, 0, 0.0, None
+    for window, (count, left) in zip(windows, found, strict=True):
+        rest = window.amount - count - 1
+        if tightest is None or rest * tightest.amount < remaining * window.amount:
+            tightest, remaining, resets_in = window, rest, left
+        if window.unit == "minute" and (minute is None or rest < minute[1]):
+            minute = (window, rest)
+    return Decision(tightest, remaining, resets_in, minute, None, is_degraded)
+
+
+def headers_of(decision: Decision) -> list[tuple[bytes, bytes]]:
+    """Return the header families of the contract: the seeds' and OpenAI's."""
+    window = decision.tightest
+    if window is None:
+        return []
+    left = max(0.0, decision.resets_in)
+    headers = [
+        (b"x-ratelimit-limit", b"%d" % window.amount),
+        (b"x-ratelimit-remaining", b"%d" % decision.remaining),
+        (b"x-ratelimit-reset", b"%d" % round(time.time() + left)),
+        (b"x-ratelimit-limit-requests", b"%d" % window.amount),
+        (b"x-ratelimit-remaining-requests", b"%d" % decision.remaining),
+        (b"x-ratelimit-reset-requests", duration(left).encode()),
+    ]
+    if decision.minute is not None:
+        minute, remaining = decision.minute
+        headers += [
+            (b"x-ratelimit-limit-minute", b"%d" % minute.amount),
+            (b"x-ratelimit-remaining-minute", b"%d" % remaining),
+        ]
+    if decision.is_degraded:
+        headers.append((b"x-ratelimit-policy", b"degraded"))
+    return headers
+
+
+def duration(seconds: float) -> str:
+    """Write seconds as OpenAI's headers do: `12ms`, `1s`, `6m0s`."""
+    if seconds < 1:
+        return f"{round(seconds * 1000)}ms"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
+
+
+def refusal_of(decision: Decision) -> RateLimited:
+    """Return the error of a refused request; it names limit, scope, window and reset."""
+    window = decision.exceeded
+    if window is None:
+        raise ValueError("the request was not refused")
+    seconds = max(1, round(decision.resets_in))
+    if window.unit == "streams":
+        message = (
+            f"At most {window.amount} streams may run at once for each {window.scope}. Try again when one has ended."
+        )
+    else:
+        message = (
+            f"Rate limit '{window.name}' reached: {window.amount} requests a {window.unit} for each {window.scope}. "
+            f"Try again in {seconds} s."
+        )
+    return RateLimited(
+        message,
+        details={
+            "limit": window.amount,
+            "name": window.name,
+            "scope": window.scope,
+            "window": window.unit,
+            "reset": round(time.time() + decision.resets_in),
+        },
+        retry_after=seconds,
+    )

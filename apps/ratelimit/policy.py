@@ -1,0 +1,100 @@
+"""Which limits concern a request: the table in the settings, as windows to count in."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from functools import cache, lru_cache
+from typing import NamedTuple
+
+from django.conf import settings
+from limits import RateLimitItem, parse
+
+_INFERENCE = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/embeddings"})
+
+
+class Caller(NamedTuple):
+    """Whose request it is, by address and, once known, by public ids."""
+
+    address: str
+    user_id: str | None
+    key_id: str | None
+    is_guest: bool
+
+
+class Window(NamedTuple):
+    """One limit for one caller. `seconds` is the window's length, `unit` its name: minute, hour."""
+
+    name: str
+    scope: str
+    key: str
+    amount: int
+    seconds: int
+    unit: str
+
+
+class Rule(NamedTuple):
+    name: str
+    per: str
+    amount: int
+    seconds: int
+    unit: str
+
+
+def scaled(amount: int) -> int:
+    """Return an amount under RATELIMIT_SCALE, at least 1."""
+    return max(1, math.ceil(amount * settings.RATELIMIT_SCALE))
+
+
+@cache
+def _rules(*names: str) -> tuple[Rule, ...]:
+    rules = []
+    for name in names:
+        row = settings.RATE_LIMITS[name]
+        for text in row["limits"]:
+            item: RateLimitItem = parse(text)
+            rules.append(Rule(name, row["per"], scaled(item.amount), item.get_expiry(), item.GRANULARITY.name))
+    return tuple(rules)
+
+
+@lru_cache(maxsize=4096)
+def _rules_for(path: str, is_guest: bool, has_key: bool) -> tuple[Rule, ...]:
+    names = ["all"]
+    if path == "/v1/auth/guest-login":
+        names.append("guest_login")
+    if path.startswith("/v1/"):
+        names.append("v1")
+    if path in _INFERENCE:
+        names.append("inference_guest" if is_guest else "inference_user")
+        if has_key:
+            names.append("inference_key")
+    return _rules(*names)
+
+
+@lru_cache(maxsize=65536)
+def network_of(address: str) -> str:
+    """Return what counts as one address: itself, or its /64 for IPv6."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.ipv4_mapped is not None:
+            return str(ip.ipv4_mapped)
+        return str(ipaddress.ip_network((ip, 64), strict=False))
+    return address
+
+
+def windows_for(method: str, path: str, caller: Caller) -> list[Window]:
+    """Return the windows a request counts in. `path` is canonical; `method` may one day matter to the table."""
+    owners = {
+        "address": network_of(caller.address),
+        "user": caller.user_id,
+        "guest": caller.user_id,
+        "key": caller.key_id,
+    }
+    return [
+        Window(rule.name, rule.per, f"{rule.name}:{rule.unit}:{owner}", rule.amount, rule.seconds, rule.unit)
+        for rule in _rules_for(path, caller.is_guest, caller.key_id is not None)
+        if (owner := owners[rule.per]) is not None
+    ]

@@ -1,0 +1,73 @@
+import json
+
+import pytest
+
+from apps.catalog.snapshot import Target
+from apps.core.errors import BadRequest
+from apps.gateway.calls import Call
+
+HELLO = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+
+
+def call(endpoint="chat/completions", **body):
+    raw = json.dumps(body).encode()
+    return Call(endpoint, json.loads(raw), raw)
+
+
+def target(upstream_model="m"):
+    return Target(
+        model_id="m", upstream_model=upstream_model, provider_id=1, kind="custom", base_url="http://x/v1", credential=""
+    )
+
+
+def test_a_body_that_needs_no_change_leaves_as_it_came():
+    raw = b'{ "model":"m", "messages":[{"role":"user","content":"hi"}], "odd": 1.50, "temperature":0 }'
+    assert Call("chat/completions", json.loads(raw), raw).body_for(target()) is raw
+
+
+def test_a_stream_is_asked_for_its_usage_and_keeps_every_field():
+    asked = call(
+        **HELLO, stream=True, stream_options={"include_obfuscation": False}, tools=[{"x": 1}], unknown={"a": [1]}
+    )
+    assert json.loads(asked.body_for(target())) == {
+        **HELLO,
+        "stream": True,
+        "stream_options": {"include_obfuscation": False, "include_usage": True},
+        "tools": [{"x": 1}],
+        "unknown": {"a": [1]},
+    }
+
+
+def test_an_alias_becomes_the_providers_name():
+    assert json.loads(call(**HELLO).body_for(target("real"))) == {**HELLO, "model": "real"}
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "param"),
+    [
+        ({}, "missing_required_parameter", "model"),
+        ({"model": "m"}, "missing_required_parameter", "messages"),
+        ({**HELLO, "model": 5}, "invalid_value", "model"),
+        ({**HELLO, "model": ""}, "invalid_value", "model"),
+        ({**HELLO, "model": "x" * 256}, "invalid_value", "model"),
+        ({**HELLO, "messages": []}, "invalid_value", "messages"),
+        ({**HELLO, "messages": "hi"}, "invalid_value", "messages"),
+        ({**HELLO, "messages": [1]}, "invalid_value", "messages[...]"),
+        ({**HELLO, "stream": "yes"}, "invalid_value", "stream"),
+        ({**HELLO, "stream_options": 3}, "invalid_value", "stream_options"),
+        ({**HELLO, "n": 9}, "invalid_value", "n"),
+        ({**HELLO, "n": 0}, "invalid_value", "n"),
+        ({**HELLO, "tools": [{}] * 129}, "invalid_value", "tools"),
+    ],
+)
+def test_bad_bodies_name_the_parameter(body, code, param):
+    with pytest.raises(BadRequest) as refusal:
+        call(**body)
+    assert (refusal.value.code, refusal.value.param) == (code, param)
+
+
+@pytest.mark.parametrize("document", [[], "x", 1, None, True])
+def test_a_body_must_be_an_object(document):
+    with pytest.raises(BadRequest) as refusal:
+        Call("chat/completions", document, b"")
+    assert refusal.value.code == "invalid_json"
