@@ -155,6 +155,12 @@ class ModelAlias(CatalogModel):
         return self.alias
 
 
+class RouteQuerySet(EpochQuerySet["Route"]):
+    def callable(self) -> Self:
+        """Routes a call can take: everything along them is active."""
+        return self.filter(is_active=True, provider__is_active=True, model__is_active=True)
+
+
 class Route(EpochModel):
     """A model at a provider. Calls take the active route of the lowest `priority`."""
 
@@ -167,7 +173,7 @@ class Route(EpochModel):
     is_active = models.BooleanField("active", default=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
-    objects: ClassVar[EpochQuerySet[Any]] = EpochQuerySet.as_manager()  # type: ignore[assignment]
+    objects: ClassVar[RouteQuerySet] = RouteQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         ordering = ["model", "priority", "id"]

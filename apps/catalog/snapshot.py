@@ -33,7 +33,7 @@ Table = dict[int | None, dict[str, Target]]
 def load_table() -> Table:
     """Read every callable model and alias. Three queries, and one for each data key."""
     table: Table = {}
-    routes = Route.objects.filter(is_active=True, provider__is_active=True, model__is_active=True)
+    routes = Route.objects.callable()
     by_model: dict[int, Target] = {}
     for route in routes.select_related("model", "provider__organization").order_by("priority", "id"):
         if route.model_id in by_model:

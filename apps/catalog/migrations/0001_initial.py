@@ -6,112 +6,191 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('organizations', '0001_initial'),
+        ("organizations", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Model',
+            name="Model",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('public_id', apps.core.ids.PublicIdField('model')),
-                ('model_id', models.CharField(max_length=255, verbose_name='model id')),
-                ('display_name', models.CharField(blank=True, max_length=255)),
-                ('owned_by', models.CharField(blank=True, max_length=128)),
-                ('capabilities', models.JSONField(blank=True, default=list)),
-                ('context_length', models.PositiveIntegerField(blank=True, help_text='Tokens.', null=True)),
-                ('supported_parameters', models.JSONField(blank=True, default=dict, help_text='{"names": [...], "default": {...}}')),
-                ('is_active', models.BooleanField(default=True, verbose_name='active')),
-                ('organization', models.ForeignKey(blank=True, help_text='Empty: for the whole platform.', null=True, on_delete=django.db.models.deletion.CASCADE, to='organizations.organization')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("public_id", apps.core.ids.PublicIdField("model")),
+                ("model_id", models.CharField(max_length=255, verbose_name="model id")),
+                ("display_name", models.CharField(blank=True, max_length=255)),
+                ("owned_by", models.CharField(blank=True, max_length=128)),
+                ("capabilities", models.JSONField(blank=True, default=list)),
+                ("context_length", models.PositiveIntegerField(blank=True, help_text="Tokens.", null=True)),
+                (
+                    "supported_parameters",
+                    models.JSONField(blank=True, default=dict, help_text='{"names": [...], "default": {...}}'),
+                ),
+                ("is_active", models.BooleanField(default=True, verbose_name="active")),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="Empty: for the whole platform.",
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to="organizations.organization",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['model_id'],
+                "ordering": ["model_id"],
             },
         ),
         migrations.CreateModel(
-            name='ModelAlias',
+            name="ModelAlias",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('alias', models.CharField(max_length=255)),
-                ('model', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='aliases', to='catalog.model')),
-                ('organization', models.ForeignKey(blank=True, help_text='Empty: for the whole platform.', null=True, on_delete=django.db.models.deletion.CASCADE, to='organizations.organization')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("alias", models.CharField(max_length=255)),
+                (
+                    "model",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="aliases", to="catalog.model"
+                    ),
+                ),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="Empty: for the whole platform.",
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to="organizations.organization",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'model aliases',
-                'ordering': ['alias'],
+                "verbose_name_plural": "model aliases",
+                "ordering": ["alias"],
             },
         ),
         migrations.CreateModel(
-            name='Provider',
+            name="Provider",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('public_id', apps.core.ids.PublicIdField('prov')),
-                ('name', models.CharField(max_length=128)),
-                ('kind', models.CharField(choices=[('openai', 'openai'), ('vllm', 'vllm'), ('ollama', 'ollama'), ('llama_cpp', 'llama_cpp'), ('lm_studio', 'lm_studio'), ('jan', 'jan'), ('custom', 'custom'), ('demo', 'demo')], max_length=16)),
-                ('base_url', models.URLField(blank=True, help_text='Up to and including /v1, such as http://localhost:11434/v1.', max_length=500, verbose_name='base URL')),
-                ('sealed_credential', models.TextField(blank=True, editable=False)),
-                ('credential_last_four', models.CharField(blank=True, editable=False, max_length=4)),
-                ('is_active', models.BooleanField(default=True, verbose_name='active')),
-                ('enables_new_models', models.BooleanField(default=False, help_text='Models found by a sync can be called at once; otherwise an operator enables them.')),
-                ('last_synced_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('last_error', models.TextField(blank=True, editable=False)),
-                ('organization', models.ForeignKey(blank=True, help_text='Empty: for the whole platform.', null=True, on_delete=django.db.models.deletion.CASCADE, to='organizations.organization')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("public_id", apps.core.ids.PublicIdField("prov")),
+                ("name", models.CharField(max_length=128)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("openai", "openai"),
+                            ("vllm", "vllm"),
+                            ("ollama", "ollama"),
+                            ("llama_cpp", "llama_cpp"),
+                            ("lm_studio", "lm_studio"),
+                            ("jan", "jan"),
+                            ("custom", "custom"),
+                            ("demo", "demo"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "base_url",
+                    models.URLField(
+                        blank=True,
+                        help_text="Up to and including /v1, such as http://localhost:11434/v1.",
+                        max_length=500,
+                        verbose_name="base URL",
+                    ),
+                ),
+                ("sealed_credential", models.TextField(blank=True, editable=False)),
+                ("credential_last_four", models.CharField(blank=True, editable=False, max_length=4)),
+                ("is_active", models.BooleanField(default=True, verbose_name="active")),
+                (
+                    "enables_new_models",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Models found by a sync can be called at once; otherwise an operator enables them.",
+                    ),
+                ),
+                ("last_synced_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("last_error", models.TextField(blank=True, editable=False)),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="Empty: for the whole platform.",
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to="organizations.organization",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='Route',
+            name="Route",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('upstream_model', models.CharField(help_text="The model's name at this provider.", max_length=255)),
-                ('priority', models.PositiveSmallIntegerField(default=100, help_text='Lower is tried first.')),
-                ('is_active', models.BooleanField(default=True, verbose_name='active')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('model', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='routes', to='catalog.model')),
-                ('provider', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='routes', to='catalog.provider')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("upstream_model", models.CharField(help_text="The model's name at this provider.", max_length=255)),
+                ("priority", models.PositiveSmallIntegerField(default=100, help_text="Lower is tried first.")),
+                ("is_active", models.BooleanField(default=True, verbose_name="active")),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "model",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="routes", to="catalog.model"
+                    ),
+                ),
+                (
+                    "provider",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="routes", to="catalog.provider"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['model', 'priority', 'id'],
+                "ordering": ["model", "priority", "id"],
             },
         ),
         migrations.AddConstraint(
-            model_name='model',
-            constraint=models.UniqueConstraint(fields=('organization', 'model_id'), name='model_id_once'),
+            model_name="model",
+            constraint=models.UniqueConstraint(fields=("organization", "model_id"), name="model_id_once"),
         ),
         migrations.AddConstraint(
-            model_name='model',
-            constraint=models.UniqueConstraint(condition=models.Q(('organization', None)), fields=('model_id',), name='platform_model_id_once'),
+            model_name="model",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("organization", None)), fields=("model_id",), name="platform_model_id_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='modelalias',
-            constraint=models.UniqueConstraint(fields=('organization', 'alias'), name='alias_once'),
+            model_name="modelalias",
+            constraint=models.UniqueConstraint(fields=("organization", "alias"), name="alias_once"),
         ),
         migrations.AddConstraint(
-            model_name='modelalias',
-            constraint=models.UniqueConstraint(condition=models.Q(('organization', None)), fields=('alias',), name='platform_alias_once'),
+            model_name="modelalias",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("organization", None)), fields=("alias",), name="platform_alias_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='provider',
-            constraint=models.UniqueConstraint(fields=('organization', 'name'), name='provider_name_once'),
+            model_name="provider",
+            constraint=models.UniqueConstraint(fields=("organization", "name"), name="provider_name_once"),
         ),
         migrations.AddConstraint(
-            model_name='provider',
-            constraint=models.UniqueConstraint(condition=models.Q(('organization', None)), fields=('name',), name='platform_provider_name_once'),
+            model_name="provider",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("organization", None)), fields=("name",), name="platform_provider_name_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='route',
-            constraint=models.UniqueConstraint(fields=('model', 'provider', 'upstream_model'), name='route_once'),
+            model_name="route",
+            constraint=models.UniqueConstraint(fields=("model", "provider", "upstream_model"), name="route_once"),
         ),
     ]

@@ -42,7 +42,7 @@ class Command(BaseCommand):
 
 def _banner(operator: Operator) -> str:
     base = f"http://localhost:{settings.HTTP_PORT}"
-    routes = Route.objects.filter(is_active=True, provider__is_active=True, model__is_active=True)
+    routes = Route.objects.callable()
     models = list(routes.order_by("model__model_id").values_list("model__model_id", flat=True)[:6])
     password = f"password {operator.password}  (shown this once)" if operator.password else "with its password"
     model = models[0] if models else "jan-demo"
