@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+# Aliases of the same path without /v1.
+_TWICE = frozenset({"/v1/healthz", "/v1/readyz"})
+
 _MODEL = {"type": "string", "description": "A model's id, or an alias.", "examples": ["jan-demo"]}
 _USAGE = {
     "type": "object",
@@ -169,4 +172,4 @@ def add_inference(result: dict[str, Any], **_: Any) -> dict[str, Any]:
 def only_canonical(endpoints: list[Any], **_: Any) -> list[Any]:
     """drf-spectacular's pre-processing hook: document each route once, under its canonical prefix."""
     other = ("/api/", "/llm/", "/auth/", "/v1/swagger/")
-    return [endpoint for endpoint in endpoints if not endpoint[0].startswith(other)]
+    return [endpoint for endpoint in endpoints if not endpoint[0].startswith(other) and endpoint[0] not in _TWICE]

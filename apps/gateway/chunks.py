@@ -11,6 +11,7 @@ from apps.gateway.usage_report import tokens_of
 from apps.usage.journal import Tokens
 
 DONE = b"[DONE]"
+_NULL = msgspec.Raw(b"null")
 
 
 class _Delta(msgspec.Struct):
@@ -32,7 +33,7 @@ class _Choice(msgspec.Struct):
 
 class _Chunk(msgspec.Struct):
     choices: list[_Choice] | None = None
-    usage: msgspec.Raw | None = None
+    usage: msgspec.Raw = _NULL
     error: Any = None
 
 
@@ -81,13 +82,13 @@ class ChunkFilter:
             raise UpstreamFailed("The provider sent something that is not a chunk of an answer.") from None
         if chunk.error:
             raise UpstreamFailed("The provider failed while it was answering.")
-        if chunk.usage is not None:
+        if chunk.usage != _NULL:
             self.usage = tokens_of(chunk.usage) or self.usage
         if chunk.choices is None:
             return False
         for choice in chunk.choices:
             self._follow(choice)
-        return bool(chunk.choices) or chunk.usage is None or self._show_usage
+        return bool(chunk.choices) or chunk.usage == _NULL or self._show_usage
 
     def _follow(self, choice: _Choice) -> None:
         self._seen_choice = True
@@ -120,7 +121,7 @@ def renamed(document: bytes, model: str) -> bytes:
 
 
 class _Answer(msgspec.Struct):
-    usage: msgspec.Raw | None = None
+    usage: msgspec.Raw = _NULL
     error: Any = None
 
 
@@ -132,5 +133,5 @@ def read_answer(body: bytes, *, rename: str | None) -> tuple[bytes, Tokens | Non
         raise UpstreamFailed("The provider's answer is not valid.") from None
     if answer.error:
         raise UpstreamFailed("The provider failed to answer.")
-    usage = tokens_of(answer.usage) if answer.usage is not None else None
+    usage = tokens_of(answer.usage)
     return (body if rename is None else renamed(body, rename)), usage

@@ -44,7 +44,9 @@ class UsageRecord(models.Model):
 
     public_id = PublicIdField("usage")
     request_id = models.CharField(max_length=64, db_index=True, help_text="What the client saw as X-Request-Id.")
-    organization = models.ForeignKey(Organization, models.DO_NOTHING, db_constraint=False, related_name="+", db_index=False)
+    organization = models.ForeignKey(
+        Organization, models.DO_NOTHING, db_constraint=False, related_name="+", db_index=False
+    )
     project = models.ForeignKey(Project, models.DO_NOTHING, db_constraint=False, related_name="+", db_index=False)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.DO_NOTHING, db_constraint=False, related_name="+", db_index=False
@@ -70,7 +72,9 @@ class UsageRecord(models.Model):
     )
     first_token_ms = models.PositiveIntegerField(null=True, help_text="Milliseconds to the first byte of the answer.")
     duration_ms = models.PositiveIntegerField(null=True)
-    raw_usage: models.JSONField[Any, Any] = models.JSONField(null=True, help_text="The provider's usage object, verbatim.")
+    raw_usage: models.JSONField[Any, Any] = models.JSONField(
+        null=True, help_text="The provider's usage object, verbatim."
+    )
     accepted_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
 

@@ -24,13 +24,6 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "apps.chat.openapi.add_inference",
     ],
-    "SECURITY": [{"apiKey": []}, {"bearer": []}],
-    "APPEND_COMPONENTS": {
-        "securitySchemes": {
-            "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key."},
-            "bearer": {"type": "http", "scheme": "bearer", "description": "An access token or an API key."},
-        }
-    },
     "TAGS": [
         {"name": "Inference", "description": "Calls to models, in OpenAI's shapes."},
         {"name": "Models", "description": "What can be called."},

@@ -7,57 +7,139 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('api_keys', '0001_initial'),
-        ('catalog', '0001_initial'),
-        ('organizations', '0001_initial'),
-        ('projects', '0001_initial'),
+        ("api_keys", "0001_initial"),
+        ("catalog", "0001_initial"),
+        ("organizations", "0001_initial"),
+        ("projects", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='JournalOffset',
+            name="JournalOffset",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('file', models.CharField(max_length=128, unique=True)),
-                ('position', models.BigIntegerField(default=0)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("file", models.CharField(max_length=128, unique=True)),
+                ("position", models.BigIntegerField(default=0)),
             ],
         ),
         migrations.CreateModel(
-            name='UsageRecord',
+            name="UsageRecord",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('public_id', apps.core.ids.PublicIdField('usage')),
-                ('request_id', models.CharField(db_index=True, help_text='What the client saw as X-Request-Id.', max_length=64)),
-                ('endpoint', models.CharField(max_length=32)),
-                ('model', models.CharField(help_text="The model's own id, also when an alias was asked for.", max_length=255)),
-                ('is_stream', models.BooleanField(default=False)),
-                ('state', models.CharField(choices=[('open', 'open'), ('completed', 'completed'), ('client_gone', 'client_gone'), ('upstream_error', 'upstream_error'), ('cancelled', 'cancelled'), ('interrupted', 'interrupted')], max_length=16)),
-                ('status', models.PositiveSmallIntegerField(help_text='The HTTP status the client got or would have got.', null=True)),
-                ('error_code', models.CharField(blank=True, max_length=64)),
-                ('prompt_tokens', models.BigIntegerField(default=0)),
-                ('completion_tokens', models.BigIntegerField(default=0)),
-                ('cached_tokens', models.BigIntegerField(default=0)),
-                ('reasoning_tokens', models.BigIntegerField(default=0)),
-                ('is_estimated', models.BooleanField(default=False, help_text='Counted from what arrived, because the provider reported no usage.')),
-                ('first_token_ms', models.PositiveIntegerField(help_text='Milliseconds to the first byte of the answer.', null=True)),
-                ('duration_ms', models.PositiveIntegerField(null=True)),
-                ('raw_usage', models.JSONField(help_text="The provider's usage object, verbatim.", null=True)),
-                ('accepted_at', models.DateTimeField()),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('api_key', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='api_keys.apikey')),
-                ('organization', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='organizations.organization')),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='projects.project')),
-                ('provider', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='catalog.provider')),
-                ('user', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("public_id", apps.core.ids.PublicIdField("usage")),
+                (
+                    "request_id",
+                    models.CharField(db_index=True, help_text="What the client saw as X-Request-Id.", max_length=64),
+                ),
+                ("endpoint", models.CharField(max_length=32)),
+                (
+                    "model",
+                    models.CharField(help_text="The model's own id, also when an alias was asked for.", max_length=255),
+                ),
+                ("is_stream", models.BooleanField(default=False)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("open", "open"),
+                            ("completed", "completed"),
+                            ("client_gone", "client_gone"),
+                            ("upstream_error", "upstream_error"),
+                            ("cancelled", "cancelled"),
+                            ("interrupted", "interrupted"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "status",
+                    models.PositiveSmallIntegerField(
+                        help_text="The HTTP status the client got or would have got.", null=True
+                    ),
+                ),
+                ("error_code", models.CharField(blank=True, max_length=64)),
+                ("prompt_tokens", models.BigIntegerField(default=0)),
+                ("completion_tokens", models.BigIntegerField(default=0)),
+                ("cached_tokens", models.BigIntegerField(default=0)),
+                ("reasoning_tokens", models.BigIntegerField(default=0)),
+                (
+                    "is_estimated",
+                    models.BooleanField(
+                        default=False, help_text="Counted from what arrived, because the provider reported no usage."
+                    ),
+                ),
+                (
+                    "first_token_ms",
+                    models.PositiveIntegerField(help_text="Milliseconds to the first byte of the answer.", null=True),
+                ),
+                ("duration_ms", models.PositiveIntegerField(null=True)),
+                ("raw_usage", models.JSONField(help_text="The provider's usage object, verbatim.", null=True)),
+                ("accepted_at", models.DateTimeField()),
+                ("ended_at", models.DateTimeField(null=True)),
+                (
+                    "api_key",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="api_keys.apikey",
+                    ),
+                ),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="organizations.organization",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="projects.project",
+                    ),
+                ),
+                (
+                    "provider",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="catalog.provider",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-accepted_at', '-id'],
-                'indexes': [models.Index(fields=['-accepted_at', '-id'], name='usage_accepted_idx'), models.Index(fields=['organization', '-accepted_at'], name='usage_org_accepted_idx'), models.Index(condition=models.Q(('state', 'open')), fields=['state'], name='usage_open_idx')],
+                "ordering": ["-accepted_at", "-id"],
+                "indexes": [
+                    models.Index(fields=["-accepted_at", "-id"], name="usage_accepted_idx"),
+                    models.Index(fields=["organization", "-accepted_at"], name="usage_org_accepted_idx"),
+                    models.Index(condition=models.Q(("state", "open")), fields=["state"], name="usage_open_idx"),
+                ],
             },
         ),
     ]

@@ -26,10 +26,11 @@ class Command(BaseCommand):
         stop = threading.Event()
         for warning in register_providers(stop):
             self._say(f"  {warning}")
+        banner = _banner(operator)
         companions = Companions()
         companions.start()
         try:
-            run(workers=1, on_ready=lambda: self._say(_banner(operator)))
+            run(workers=1, on_ready=lambda: self._say(banner))
         finally:
             stop.set()
             companions.stop()
