@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import RangeDateTimeFilter
 from unfold.decorators import display
 
+from apps.accounts.models import User
+from apps.organizations.models import Organization
 from apps.usage.models import State, UsageRecord
 
 
@@ -29,7 +31,7 @@ class EndpointFilter(admin.SimpleListFilter):
 
 
 @admin.register(UsageRecord)
-class UsageRecordAdmin(ModelAdmin):  # type: ignore[misc]
+class UsageRecordAdmin(ModelAdmin):
     list_display = (
         "accepted_at",
         "shown_state",
@@ -37,8 +39,8 @@ class UsageRecordAdmin(ModelAdmin):  # type: ignore[misc]
         "model",
         "endpoint",
         "is_stream",
-        "organization",
-        "user",
+        "shown_organization",
+        "shown_user",
         "prompt_tokens",
         "completion_tokens",
         "first_token_ms",
@@ -48,13 +50,27 @@ class UsageRecordAdmin(ModelAdmin):  # type: ignore[misc]
     list_display_links = ("accepted_at", "request_id")
     list_filter = ("state", EndpointFilter, "is_stream", ("accepted_at", RangeDateTimeFilter))
     list_filter_submit = True
-    list_select_related = ("organization", "user")
     list_per_page = 50
     show_full_result_count = False
     search_fields = ("public_id__exact", "request_id__exact")
     search_help_text = "A whole usage id or request id."
 
-    @display(
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        # Subqueries, not joins: a record must not vanish from the list because its organization was deleted.
+        organization = Organization.objects.filter(pk=OuterRef("organization_id")).values("name")[:1]
+        user = User.objects.filter(pk=OuterRef("user_id")).values("email")[:1]
+        rows: QuerySet[Any] = super().get_queryset(request)
+        return rows.annotate(organization_name=Subquery(organization), user_email=Subquery(user))
+
+    @admin.display(description="organization")
+    def shown_organization(self, record: Any) -> str:
+        return str(record.organization_name or "deleted")
+
+    @admin.display(description="user")
+    def shown_user(self, record: Any) -> str:
+        return str(record.user_email or record.user_id)
+
+    @display(  # type: ignore[untyped-decorator]
         description="state",
         ordering="state",
         label={
