@@ -59,8 +59,9 @@ class UsageRecordAdmin(ModelAdmin):
         # Subqueries, not joins: a record must not vanish from the list because its organization was deleted.
         organization = Organization.objects.filter(pk=OuterRef("organization_id")).values("name")[:1]
         user = User.objects.filter(pk=OuterRef("user_id")).values("email")[:1]
-        rows: QuerySet[Any] = super().get_queryset(request)
-        return rows.annotate(organization_name=Subquery(organization), user_email=Subquery(user))
+        names = {"organization_name": Subquery(organization), "user_email": Subquery(user)}
+        rows: QuerySet[Any] = super().get_queryset(request).annotate(**names)
+        return rows
 
     @admin.display(description="organization")
     def shown_organization(self, record: Any) -> str:

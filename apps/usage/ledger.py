@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import msgspec
-from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+from django.db import DataError, IntegrityError, transaction
 
 from apps.core.ids import ID_LENGTH
 from apps.usage.journal import Accepted, AcceptLine, sane_count
@@ -24,6 +24,8 @@ _MAX_STATUS = 999
 _WRITTEN_AT_END = [
     field.name for field in UsageRecord._meta.concrete_fields if field.name not in ("id", "public_id", "accepted_at")
 ]
+# Anything else is the database's trouble (gone, read-only, not migrated) and will pass: no row is given up for it.
+_ROW_IS_AT_FAULT = (DataError, IntegrityError, OverflowError, ValueError)
 
 
 class _EndLine(msgspec.Struct, kw_only=True, tag_field="t", tag="end"):
@@ -95,9 +97,7 @@ def _put(rows: list[UsageRecord], *, final: bool) -> int:
         batch = rows[start : start + _BATCH_ROWS]
         try:
             _upsert(batch, final=final)
-        except (OperationalError, InterfaceError):
-            raise
-        except (DatabaseError, OverflowError, ValueError):
+        except _ROW_IS_AT_FAULT:
             refused += sum(not _put_alone(row, final=final) for row in batch)
     return refused
 
@@ -108,9 +108,7 @@ def _put_alone(row: UsageRecord, *, final: bool) -> bool:
         row.raw_usage = raw_usage
         try:
             _upsert([row], final=final)
-        except (OperationalError, InterfaceError):
-            raise
-        except (DatabaseError, OverflowError, ValueError) as problem:
+        except _ROW_IS_AT_FAULT as problem:
             log.error("the ledger does not take %s: %s", row.public_id, problem)
         else:
             return True
