@@ -15,9 +15,13 @@ from janserver.settings.generated import provide_secrets
 provide_secrets(Path(os.environ["JAN_DATA_DIR"]))
 
 from janserver.settings.base import *  # noqa: F403
+from janserver.settings.base import DATABASES
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
+
+# The suite opens few connections and drops databases; a pool would hold on to them.
+DATABASES["default"].get("OPTIONS", {}).pop("pool", None)
