@@ -52,7 +52,7 @@ def test_an_alias_becomes_the_providers_name():
         ({**HELLO, "model": "x" * 256}, "invalid_value", "model"),
         ({**HELLO, "messages": []}, "invalid_value", "messages"),
         ({**HELLO, "messages": "hi"}, "invalid_value", "messages"),
-        ({**HELLO, "messages": [1]}, "invalid_value", "messages[...]"),
+        ({**HELLO, "messages": [1]}, "invalid_value", "messages[0]"),
         ({**HELLO, "stream": "yes"}, "invalid_value", "stream"),
         ({**HELLO, "stream_options": 3}, "invalid_value", "stream_options"),
         ({**HELLO, "n": 9}, "invalid_value", "n"),
