@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from unfold.admin import ModelAdmin
+from unfold.decorators import action, display
+from unfold.widgets import UnfoldAdminCheckboxSelectMultiple
+
+from apps.api_keys import services
+from apps.api_keys.models import ApiKey
+from apps.api_keys.tokens import KeyKind
+from apps.core.errors import AppError
+from apps.organizations.roles import Scope
+
+
+class NewKeyForm(forms.ModelForm):
+    """A key's secret is made by the service, so the form only says whose key it is and what it may do."""
+
+    scopes = forms.MultipleChoiceField(
+        choices=[(scope.value, scope.value) for scope in Scope],
+        widget=UnfoldAdminCheckboxSelectMultiple,
+        initial=[scope.value for scope in Scope],
+    )
+
+    class Meta:
+        model = ApiKey
+        fields = ("kind", "name", "project", "user", "scopes", "expires_at")
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if {"project", "user", "scopes"} <= cleaned.keys():
+            try:
+                rights = services.rights_of(cleaned["user"], cleaned["project"].organization_id)
+            except AppError as refusal:
+                raise ValidationError({"user": refusal.message}) from None
+            if lacking := set(cleaned["scopes"]) - rights:
+                raise ValidationError({"scopes": f"The user lacks: {', '.join(sorted(lacking))}."})
+        return cleaned
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ModelAdmin):
+    """Keys are made, shown once, and revoked; nothing else about them changes."""
+
+    list_display = ("name", "redacted_value", "kind", "organization", "project", "user", "state", "last_used_at")
+    list_filter = ("kind", ("revoked_at", admin.EmptyFieldListFilter), "expires_at")
+    search_fields = ("=public_id", "=user__email", "=organization__public_id")
+    search_help_text = "An exact key_ or org_ id, or its user's e-mail address."
+    list_select_related = ("organization", "project", "user")
+    autocomplete_fields = ("project", "user")
+    ordering = ("-id",)
+    show_full_result_count = False
+    list_per_page = 50
+    actions = ("revoke",)
+    _facts = (
+        "public_id",
+        "redacted_value",
+        "kind",
+        "name",
+        "organization",
+        "project",
+        "user",
+        "scopes",
+        "created_at",
+        "expires_at",
+        "revoked_at",
+        "last_used_at",
+    )
+
+    @display(description="State", label={"active": "success", "expired": "warning", "revoked": "danger"})
+    def state(self, key: ApiKey) -> str:
+        return key.status
+
+    @display(description="Key")
+    def redacted_value(self, key: ApiKey) -> str:
+        return key.redacted_value
+
+    @action(description="Revoke", permissions=["change"])
+    def revoke(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> None:
+        revoked = sum(services.revoke_key(key=key) for key in keys)
+        self.message_user(request, f"{revoked} keys stop working everywhere within two seconds.")
+
+    def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        if obj is None:
+            kwargs["form"] = NewKeyForm
+        return super().get_form(request, obj, **kwargs)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self._facts if obj else NewKeyForm.Meta.fields
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self._facts if obj else ()
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
+        made, token = services.create_key(
+            kind=KeyKind(obj.kind),
+            name=obj.name,
+            project=obj.project,
+            user=obj.user,
+            scopes=[Scope(scope) for scope in form.cleaned_data["scopes"]],
+            expires_at=obj.expires_at,
+        )
+        obj.__dict__.update(made.__dict__)
+        request.new_key = (made, token)  # type: ignore[attr-defined]  # for the page right after, and nowhere else
+
+    def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: Any = None) -> HttpResponse:
+        """Show the secret on the answer to the form itself: it is in no session, message or address."""
+        made, token = request.new_key  # type: ignore[attr-defined]
+        context = {**self.admin_site.each_context(request), "title": "API key created", "key": made, "token": token}
+        return TemplateResponse(request, "api_keys/created.html", context)
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.method == "POST":
+            messages.warning(request, "A key's facts do not change. Make another one and revoke this one.")
+            return redirect(request.path)
+        shown: HttpResponse = super().change_view(request, object_id, *args, **kwargs)
+        return shown
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # the ledger names it
