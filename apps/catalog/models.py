@@ -158,11 +158,12 @@ class ModelAlias(CatalogModel):
 class RouteQuerySet(EpochQuerySet["Route"]):
     def callable(self) -> Self:
         """Routes a call can take: everything along them is active."""
-        return self.filter(is_active=True, provider__is_active=True, model__is_active=True)
+        listed = Q(is_listed=None) | Q(is_listed=True)
+        return self.filter(listed, is_active=True, provider__is_active=True, model__is_active=True)
 
 
 class Route(EpochModel):
-    """A model at a provider. Calls take the active route of the lowest `priority`."""
+    """A model at a provider. Calls take the active route of the lowest `priority` that is still listed there."""
 
     raises_on_insert = True
 
@@ -171,6 +172,12 @@ class Route(EpochModel):
     upstream_model = models.CharField(max_length=255, help_text="The model's name at this provider.")
     priority = models.PositiveSmallIntegerField(default=100, help_text="Lower is tried first.")
     is_active = models.BooleanField("active", default=True)
+    is_listed = models.BooleanField(
+        "listed",
+        null=True,
+        editable=False,
+        help_text="Whether the provider's list had it at the last sync. Empty: made by hand, never listed.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects: ClassVar[RouteQuerySet] = RouteQuerySet.as_manager()  # type: ignore[assignment]

@@ -19,22 +19,26 @@ class Listed(NamedTuple):
 
 def callable_models(organization_id: int | None) -> list[Listed]:
     """
-    Return every name that can be called: the platform's, and the organization's own, which win.
+    Return every name that can be called: the organization's own models and aliases, then the platform's.
 
-    Three queries, however many models there are. None: the platform's only.
+    A name stands for what a call to it reaches. Three queries, however many models there are.
+    None: the platform's only.
     """
     owner = Q(organization=None) | Q(organization_id=organization_id) if organization_id else Q(organization=None)
     routes = Route.objects.callable().select_related("provider").order_by("priority", "id")
     models = Model.objects.filter(owner, is_active=True).prefetch_related(Prefetch("routes", queryset=routes))
-    names: dict[str, Listed] = {}
     by_pk: dict[int, Listed] = {}
-    for model in sorted(models, key=lambda each: each.organization_id is not None):
+    for model in models:
         reachable = list(model.routes.all())
         if reachable:
-            listed = Listed(model.model_id, model, reachable[0].provider.kind == ProviderKind.DEMO)
-            names[model.model_id] = by_pk[model.pk] = listed
-    for alias in ModelAlias.objects.filter(owner):
-        target = by_pk.get(alias.model_id)
-        if target is not None:
-            names.setdefault(alias.alias, target._replace(name=alias.alias))
+            by_pk[model.pk] = Listed(model.model_id, model, reachable[0].provider.kind == ProviderKind.DEMO)
+    aliases = [alias for alias in ModelAlias.objects.filter(owner) if alias.model_id in by_pk]
+    names: dict[str, Listed] = {}
+    for owner_id in (organization_id, None):  # like the routing table: one's own first, models before aliases
+        for listed in by_pk.values():
+            if listed.model.organization_id == owner_id:
+                names.setdefault(listed.name, listed)
+        for alias in aliases:
+            if alias.organization_id == owner_id:
+                names.setdefault(alias.alias, by_pk[alias.model_id]._replace(name=alias.alias))
     return [names[name] for name in sorted(names)]

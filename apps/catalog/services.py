@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,13 +16,16 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from apps.catalog.models import Capability, Model, Provider, ProviderKind, Route
+from apps.core.epoch import raise_epoch
 from apps.core.errors import AppError, BadRequest, Conflict
 from apps.core.logs import redact
+from apps.core.sealing import SealBroken
 from apps.core.strict_json import parse_json
 from apps.organizations.models import Organization
 
 SYNC_SECONDS = 10.0
 MAX_MODEL_ID = 255
+MAX_BASE_URL = 500
 MAX_MODELS_BYTES = 5 * 1024 * 1024
 DISCOVERY_SECONDS = 0.3
 CONFIGURED_NAME = "Configured provider"
@@ -37,6 +41,8 @@ LOCAL_SERVERS: list[tuple[str, ProviderKind, int]] = [
     ("llama.cpp", ProviderKind.LLAMA_CPP, 8080),
 ]
 _CONTEXT_FIELDS = ("max_model_len", "context_length", "context_window", "max_context_length")
+_MAX_CONTEXT = 2**31 - 1
+_NOT_IN_A_URL = re.compile(r"[\s\x00-\x1f\x7f?#@\\]")
 
 
 class ProviderDoesNotAnswer(Exception):
@@ -100,10 +106,17 @@ def add_provider(
 
 def checked_base_url(base_url: str) -> str:
     """Return the URL without a trailing slash. Raises BadRequest."""
-    parts = urlsplit(base_url.strip())
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
-        raise BadRequest("The base URL must be http(s)://host[:port]/v1, without credentials.", param="base_url")
-    return base_url.strip().rstrip("/")
+    url = base_url.strip().rstrip("/")
+    try:
+        parts = urlsplit(url)
+        is_plain = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_plain = False
+    if not is_plain or len(url) > MAX_BASE_URL or _NOT_IN_A_URL.search(url):
+        raise BadRequest(
+            "The base URL must be http(s)://host[:port]/v1, without credentials or a query.", param="base_url"
+        )
+    return url
 
 
 def sync_provider(provider: Provider) -> SyncResult:
@@ -111,29 +124,49 @@ def sync_provider(provider: Provider) -> SyncResult:
     Read the provider's list of models and bring ours in line.
 
     A model keeps the id its provider gives it; the same id at two providers is one model with two
-    routes. New models are active if the provider `enables_new_models`. A model that is gone keeps
-    its row and its route; calls to it get the provider's own answer. Raises ProviderDoesNotAnswer.
+    routes. A new route makes its model callable if the provider `enables_new_models`. A model that
+    is no longer listed keeps its rows, but its route takes no calls until it is listed again. Whether
+    a route or a known model is active is the operator's word: no later sync changes it. Routes that
+    were made by hand and never listed are left alone. Raises ProviderDoesNotAnswer.
     """
     try:
-        listed = async_to_sync(_fetch_models)(provider.base_url, provider.credential, SYNC_SECONDS)
+        listed = _ask(provider)
     except ProviderDoesNotAnswer as problem:
         Provider.objects.filter(pk=provider.pk).update(last_error=redact(str(problem)))
         raise
-    result = SyncResult()
-    with transaction.atomic():
-        known = set(Route.objects.filter(provider=provider).values_list("upstream_model", flat=True))
-        for entry in listed:
-            is_new = _route_to(provider, entry)
-            (result.added if is_new else result.updated).append(entry["id"])
-        result.missing = sorted(known - {entry["id"] for entry in listed})
+    result = _store(provider, listed)
     Provider.objects.filter(pk=provider.pk).update(last_error="", last_synced_at=timezone.now())
+    switch_demo()
+    return result
+
+
+def _ask(provider: Provider) -> dict[str, dict[str, Any]]:
+    """Return what the provider lists, by model id. Raises ProviderDoesNotAnswer."""
+    try:
+        credential = provider.credential
+    except SealBroken as problem:
+        raise ProviderDoesNotAnswer(f"The stored API key cannot be opened; enter it again. {problem}") from None
+    listed = async_to_sync(_fetch_models)(provider.base_url, credential, SYNC_SECONDS)
+    return {entry["id"]: entry for entry in listed}
+
+
+@transaction.atomic
+def _store(provider: Provider, listed: dict[str, dict[str, Any]]) -> SyncResult:
+    # First, for its row lock: two syncs that share models would otherwise wait for each other for ever.
+    raise_epoch()
+    result = SyncResult()
+    for name, entry in listed.items():
+        (result.added if _route_to(provider, entry) else result.updated).append(name)
+    seen = Route.objects.filter(provider=provider).exclude(is_listed=None)
+    gone = {route.pk: route.upstream_model for route in seen if route.upstream_model not in listed}
+    Route.objects.filter(pk__in=gone, is_listed=True).update(is_listed=False)
+    result.missing = sorted(gone.values())
     return result
 
 
 def _route_to(provider: Provider, entry: dict[str, Any]) -> bool:
     """Make sure a listed model and its route exist. Returns whether the route is new."""
     name: str = entry["id"]
-    context = next((entry[key] for key in _CONTEXT_FIELDS if isinstance(entry.get(key), int)), None)
     is_embedder = "embed" in name.lower()
     model, _ = Model.objects.get_or_create(
         organization=provider.organization,
@@ -141,20 +174,33 @@ def _route_to(provider: Provider, entry: dict[str, Any]) -> bool:
         defaults={
             "owned_by": str(entry.get("owned_by") or provider.name)[:128],
             "capabilities": [Capability.EMBEDDINGS] if is_embedder else [Capability.CHAT, Capability.COMPLETIONS],
-            "context_length": context if context and 0 < context < 2**31 else None,
+            "context_length": _context_of(entry),
             "is_active": provider.enables_new_models,
         },
     )
-    _, is_new = Route.objects.get_or_create(model=model, provider=provider, upstream_model=name)
+    route, is_new = Route.objects.get_or_create(
+        model=model, provider=provider, upstream_model=name, defaults={"is_listed": True}
+    )
+    if is_new and provider.enables_new_models and not model.is_active:
+        Model.objects.filter(pk=model.pk).update(is_active=True)
+    if not route.is_listed:
+        Route.objects.filter(pk=route.pk).update(is_listed=True)
     return is_new
+
+
+def _context_of(entry: dict[str, Any]) -> int | None:
+    """Return the context length an entry states, under any of the names servers give it."""
+    meta = entry.get("meta")
+    stated = [entry.get(key) for key in _CONTEXT_FIELDS]
+    stated.append(meta.get("n_ctx_train") if isinstance(meta, dict) else None)  # llama.cpp
+    return next((each for each in stated if type(each) is int and 0 < each <= _MAX_CONTEXT), None)
 
 
 def test_provider(provider: Provider) -> TestResult:
     """Ask a provider for its models and say how it went."""
     started = time.perf_counter()
     try:
-        listed = async_to_sync(_fetch_models)(provider.base_url, provider.credential, SYNC_SECONDS)
-        ok, message = True, f"It answers and lists {len(listed)} models."
+        ok, message = True, f"It answers and lists {len(_ask(provider))} models."
     except ProviderDoesNotAnswer as problem:
         ok, message = False, redact(str(problem))
     return TestResult(ok, message, round((time.perf_counter() - started) * 1000))
@@ -214,27 +260,58 @@ def register_at_start() -> list[str]:
     """
     warnings = []
     if settings.INFERENCE_MODEL_URL:
-        configured = Found(CONFIGURED_NAME, ProviderKind.CUSTOM, checked_base_url(settings.INFERENCE_MODEL_URL))
-        warnings += _register(configured, settings.INFERENCE_MODEL_API_KEY)
+        warnings += _register_configured()
     if settings.DISCOVER_PROVIDERS:
         for found in discover_local_providers():
-            warnings += _register(found, "")
+            warnings += _register_found(found)
     _place_demo()
     return warnings
 
 
-def _register(found: Found, credential: str) -> list[str]:
-    provider, _ = Provider.objects.get_or_create(
-        organization=None, name=found.name, defaults={"kind": found.kind, "base_url": found.base_url}
+def _register_configured() -> list[str]:
+    """The environment's address, and its key if it gives one, replace what is stored."""
+    try:
+        base_url = checked_base_url(settings.INFERENCE_MODEL_URL)
+    except BadRequest as problem:
+        return [f"JAN_INFERENCE_MODEL_URL: {problem.message}"]
+    key = settings.INFERENCE_MODEL_API_KEY
+    provider, is_new = Provider.objects.get_or_create(
+        organization=None, name=CONFIGURED_NAME, defaults={"kind": ProviderKind.CUSTOM, "base_url": base_url}
     )
-    if (provider.base_url, provider.credential, provider.enables_new_models) != (found.base_url, credential, True):
-        provider.base_url, provider.enables_new_models = found.base_url, True
-        provider.credential = credential
+    # A key belongs to the address it was given for: another address never sees the old one.
+    takes_key = is_new or provider.base_url != base_url or (bool(key) and not _holds(provider, key))
+    if takes_key or not provider.enables_new_models:
+        if takes_key:
+            provider.credential = key
+        provider.base_url, provider.enables_new_models = base_url, True
         provider.save()
+    return _sync_or_warn(provider)
+
+
+def _holds(provider: Provider, key: str) -> bool:
+    try:
+        return provider.credential == key
+    except SealBroken:
+        return False
+
+
+def _register_found(found: Found) -> list[str]:
+    """A server found here is registered once; what an operator changed about it since then stays."""
+    same = [found.base_url, found.base_url.replace("127.0.0.1", "localhost")]
+    provider = Provider.objects.filter(organization=None, base_url__in=same).first()
+    if provider is None:
+        defaults = {"kind": found.kind, "base_url": found.base_url, "enables_new_models": True}
+        provider, _ = Provider.objects.get_or_create(organization=None, name=found.name, defaults=defaults)
+    return _sync_or_warn(provider)
+
+
+def _sync_or_warn(provider: Provider) -> list[str]:
+    if not provider.is_active:
+        return []
     try:
         sync_provider(provider)
     except ProviderDoesNotAnswer as problem:
-        return [f"{found.name}: {redact(str(problem))} It will be asked again."]
+        return [f"{provider.name}: {redact(str(problem))} It will be asked again."]
     return []
 
 
@@ -259,7 +336,7 @@ async def _discover() -> list[Found]:
 
 
 def _place_demo() -> None:
-    """Keep the demo model, active exactly while nothing else can answer."""
+    """Make sure the demo model exists."""
     provider, _ = Provider.objects.get_or_create(
         organization=None, name=DEMO_NAME, defaults={"kind": ProviderKind.DEMO, "base_url": ""}
     )
@@ -274,8 +351,11 @@ def _place_demo() -> None:
         },
     )
     Route.objects.get_or_create(model=model, provider=provider, upstream_model=DEMO_MODEL)
-    others = Route.objects.callable().exclude(provider__kind=ProviderKind.DEMO)
-    wanted = not others.filter(model__organization=None).exists()
-    if provider.is_active != wanted:
-        provider.is_active = wanted
-        provider.save()
+    switch_demo()
+
+
+def switch_demo() -> None:
+    """Let the demo answer exactly while no model of the platform can. An organization's own do not count for others."""
+    real = Route.objects.callable().exclude(provider__kind=ProviderKind.DEMO).filter(model__organization=None)
+    wanted = not real.exists()
+    Provider.objects.filter(kind=ProviderKind.DEMO, is_active=not wanted).update(is_active=wanted)

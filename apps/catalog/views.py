@@ -167,7 +167,8 @@ class ProvidersView(APIView):
         examples=[OpenApiExample("Providers", value={"object": "list", "data": [_PROVIDER], "has_more": False})],
     )
     def get(self, request: Request) -> Response:
-        reachable = Q(routes__is_active=True, routes__model__is_active=True)
+        listed = Q(routes__is_listed=None) | Q(routes__is_listed=True)
+        reachable = listed & Q(routes__is_active=True, routes__model__is_active=True)
         providers = (
             Provider.objects.visible_in(principal_of(request).organization_id)
             .filter(is_active=True)

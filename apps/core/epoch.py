@@ -37,7 +37,9 @@ def current_epoch() -> int:
 def raise_epoch() -> None:
     """Make every process drop what it cached, once this transaction is committed."""
     if not Epoch.objects.filter(pk=1).update(value=F("value") + 1):
-        Epoch.objects.create(pk=1, value=1)
+        # The very first time. Two processes may both come here.
+        Epoch.objects.get_or_create(pk=1)
+        Epoch.objects.filter(pk=1).update(value=F("value") + 1)
 
 
 class EpochQuerySet(models.QuerySet[_Row]):
