@@ -14,6 +14,7 @@ import re
 import struct
 import time
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from apps.core.ids import random_base62
@@ -21,13 +22,18 @@ from apps.core.ids import random_base62
 MODEL = "jan-demo"
 FINGERPRINT = "jan-demo"
 DIMENSIONS = 64
+MAX_CHOICES = 8
+# Tokens of a text that its vector is made of: pure Python must not hold the event loop for long.
+MAX_EMBEDDED = 2048
 _TOKEN = re.compile(r"\w+|[^\w\s]")
-_PIECE = re.compile(r"\s*\S+")
+_PIECE = re.compile(r"\s*\S+|\s+$")
+# Values an argument example may have; schemas can refer to themselves.
+_MAX_VALUES = 200
 
 _HOW = (
     "This is Jan Server's built-in demo, not a language model: it only shows that the server works. "
-    "To connect a real one, start the server with JAN_INFERENCE_MODEL_URL=http://host:port/v1, "
-    "or add a provider in the admin under Catalog, Providers."
+    "To connect a real one, start the server with `JAN_INFERENCE_MODEL_URL=http://host:port/v1 make up`, "
+    "or add it in the admin under Catalog > Providers."
 )
 
 
@@ -38,7 +44,7 @@ def answer(endpoint: str, body: dict[str, Any]) -> dict[str, Any]:
     is_chat = endpoint == "chat/completions"
     reply = _reply(endpoint, body)
     choices: list[dict[str, Any]] = []
-    for index in range(body.get("n") or 1):
+    for index in range(_choices(body)):
         choice: dict[str, Any] = {"index": index, "logprobs": None, "finish_reason": reply["finish_reason"]}
         if is_chat:
             choice["message"] = {"role": "assistant", "content": reply["text"], "refusal": None}
@@ -59,8 +65,7 @@ def stream(endpoint: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
     is_chat = endpoint == "chat/completions"
     frame = _frame(endpoint, "chat.completion.chunk" if is_chat else "text_completion")
     reply = _reply(endpoint, body)
-    count = body.get("n") or 1
-    for index in range(count):
+    for index in range(_choices(body)):
         if is_chat:
             yield _chunk(frame, index, delta={"role": "assistant", "content": None if reply["tool_call"] else ""})
         for delta in _deltas(reply, is_chat=is_chat):
@@ -68,6 +73,11 @@ def stream(endpoint: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
         end: dict[str, Any] = {"delta": {}} if is_chat else {"text": ""}
         yield _chunk(frame, index, finish_reason=reply["finish_reason"], **end)
     yield {**frame, "choices": [], "usage": _usage(body, reply)}
+
+
+def _choices(body: dict[str, Any]) -> int:
+    asked = body.get("n")
+    return min(asked, MAX_CHOICES) if isinstance(asked, int) and asked > 0 else 1
 
 
 def _frame(endpoint: str, kind: str) -> dict[str, Any]:
@@ -103,13 +113,13 @@ def _deltas(reply: dict[str, Any], *, is_chat: bool) -> Iterator[dict[str, Any]]
 def _reply(endpoint: str, body: dict[str, Any]) -> dict[str, Any]:
     if endpoint != "chat/completions":
         return _finished(f"{_HOW} You wrote: {_quoted(_text_of(body.get('prompt')))}", body)
-    messages = body["messages"]
-    last = messages[-1]
+    last = (body.get("messages") or [{}])[-1]
     if last.get("role") == "tool":
         return _finished(f"The tool answered: {_quoted(_text_of(last.get('content')))} ({_HOW})", body)
-    tool = _wanted_tool(body)
+    tool = _wanted_tool(body) if last.get("role") == "user" else None
     if tool is not None:
-        arguments = json.dumps(_example(tool.get("parameters"), _text_of(last.get("content"))), ensure_ascii=False)
+        example = _Example(tool.get("parameters"), _text_of(last.get("content")))
+        arguments = json.dumps(example.value(), ensure_ascii=False)
         function = {"name": str(tool.get("name", "")), "arguments": arguments}
         call = {"id": f"call_{random_base62(24)}", "type": "function", "function": function}
         return {"text": None, "tool_call": call, "finish_reason": "tool_calls", "spoken": arguments}
@@ -119,8 +129,8 @@ def _reply(endpoint: str, body: dict[str, Any]) -> dict[str, Any]:
 def _finished(text: str, body: dict[str, Any]) -> dict[str, Any]:
     """Cut a text at the caller's `stop` words and token limit."""
     reason = "stop"
-    stops = body.get("stop") or []
-    for stop in [stops] if isinstance(stops, str) else stops:
+    stops = body.get("stop")
+    for stop in stops if isinstance(stops, list) else [stops]:
         if isinstance(stop, str) and stop:
             text = text.split(stop, 1)[0]
     limit = body.get("max_completion_tokens") or body.get("max_tokens")
@@ -145,35 +155,67 @@ def _text_of(content: Any) -> str:
 
 def _wanted_tool(body: dict[str, Any]) -> dict[str, Any] | None:
     """Return the function to call: the one `tool_choice` names, else the first."""
-    functions = [tool["function"] for tool in body.get("tools") or [] if isinstance(tool.get("function"), dict)]
+    tools = body.get("tools")
+    listed = [tool.get("function") for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
+    functions = [function for function in listed if isinstance(function, dict)]
     choice = body.get("tool_choice")
     if choice == "none" or not functions:
         return None
     if isinstance(choice, dict) and isinstance(choice.get("function"), dict):
         return next((each for each in functions if each.get("name") == choice["function"].get("name")), None)
-    return dict(functions[0])
+    return functions[0]
 
 
-def _example(schema: Any, words: str, depth: int = 0) -> Any:
-    """Return a value that fits a JSON schema: enums first, strings from the user's words."""
-    if not isinstance(schema, dict) or depth > 5:
-        return {}
-    if isinstance(schema.get("enum"), list) and schema["enum"]:
-        return schema["enum"][0]
-    kind = schema.get("type")
-    if isinstance(kind, list):
-        kind = next((each for each in kind if each != "null"), None)
-    simple: dict[Any, Any] = {"string": words[:100], "integer": 1, "number": 1, "boolean": True, "null": None}
-    if kind in simple:
-        return simple[kind]
-    if kind == "array":
-        return [_example(schema.get("items"), words, depth + 1)]
-    properties = schema.get("properties")
-    if not isinstance(properties, dict):
-        return {}
-    required = schema.get("required")
-    names = required if isinstance(required, list) else list(properties)
-    return {name: _example(properties.get(name), words, depth + 1) for name in names if isinstance(name, str)}
+class _Example:
+    """A value that fits a JSON schema: enums first, strings from the user's words, required properties only."""
+
+    def __init__(self, schema: Any, words: str) -> None:
+        self._schema = schema if isinstance(schema, dict) else {}
+        self._left = _MAX_VALUES
+        self._simple = {"string": words[:100], "integer": 1, "number": 1, "boolean": True, "null": None}
+
+    def value(self) -> Any:
+        return self._of(self._schema, 0)
+
+    def _of(self, schema: Any, depth: int) -> Any:
+        self._left -= 1
+        schema = self._resolved(schema)
+        if depth > 5 or self._left < 0:
+            return {}
+        if "const" in schema:
+            return schema["const"]
+        if isinstance(schema.get("enum"), list) and schema["enum"]:
+            return schema["enum"][0]
+        kind = schema.get("type")
+        if isinstance(kind, list):
+            kind = next((each for each in kind if each != "null"), None)
+        if isinstance(kind, str) and kind in self._simple:
+            return self._simple[kind]
+        if kind == "array":
+            return [self._of(schema.get("items"), depth + 1)]
+        return self._object(schema, depth)
+
+    def _object(self, schema: dict[str, Any], depth: int) -> dict[str, Any]:
+        properties = schema.get("properties")
+        if not isinstance(properties, dict):
+            return {}
+        required = schema.get("required")
+        names = required if isinstance(required, list) else list(properties)
+        return {name: self._of(properties.get(name), depth + 1) for name in names if isinstance(name, str)}
+
+    def _resolved(self, schema: Any) -> dict[str, Any]:
+        """Follow one choice (`anyOf`, `oneOf`) and one reference into the schema's own definitions."""
+        if not isinstance(schema, dict):
+            return {}
+        options = schema.get("anyOf") or schema.get("oneOf")
+        if isinstance(options, list):
+            schema = next((each for each in options if isinstance(each, dict) and each.get("type") != "null"), {})
+        place, _, name = str(schema.get("$ref", "")).removeprefix("#/").partition("/")
+        if place not in ("$defs", "definitions"):
+            return schema
+        definitions = self._schema.get(place)
+        found = definitions.get(name) if isinstance(definitions, dict) else None
+        return found if isinstance(found, dict) else {}
 
 
 # --- What it counts -----------------------------------------------------------------------------
@@ -185,24 +227,25 @@ def count_tokens(text: str) -> int:
 
 
 def _usage(body: dict[str, Any], reply: dict[str, Any]) -> dict[str, int]:
-    said = body["messages"] if "messages" in body else [{"content": body.get("prompt")}]
+    said = body.get("messages") or [{"content": body.get("prompt")}]
     prompt = sum(count_tokens(_text_of(message.get("content"))) for message in said)
-    completion = count_tokens(reply["spoken"]) * (body.get("n") or 1)
+    completion = count_tokens(reply["spoken"]) * _choices(body)
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
+# --- Embeddings ---------------------------------------------------------------------------------
+
+
 def _embeddings(body: dict[str, Any]) -> dict[str, Any]:
-    texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
-    if texts and all(isinstance(each, int) for each in texts):
-        texts = [texts]
+    texts = _inputs(body.get("input"))
     data = []
     for index, text in enumerate(texts):
-        vector = _vector(text if isinstance(text, str) else json.dumps(text))
+        vector = _vector(text)
         encoded: Any = vector
         if body.get("encoding_format") == "base64":
             encoded = base64.b64encode(struct.pack(f"<{DIMENSIONS}f", *vector)).decode()
         data.append({"object": "embedding", "index": index, "embedding": encoded})
-    tokens = sum(count_tokens(text) if isinstance(text, str) else len(text) for text in texts if text)
+    tokens = sum(count_tokens(text) for text in texts)
     return {
         "object": "list",
         "model": MODEL,
@@ -212,11 +255,22 @@ def _embeddings(body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _inputs(given: Any) -> list[str]:
+    """Return the texts of an `input`: a text, texts, or lists of token numbers, which count as words."""
+    if isinstance(given, str):
+        return [given]
+    if not isinstance(given, list):
+        return [""]
+    if given and all(isinstance(each, int) for each in given):
+        given = [given]
+    return [" ".join(map(str, each)) if isinstance(each, list) else str(each) for each in given]
+
+
 def _vector(text: str) -> list[float]:
     """A unit vector made of hashed words: equal texts are equal, shared words bring texts nearer. Nothing more."""
     vector = [0.0] * DIMENSIONS
-    for word in _TOKEN.findall(text.lower()):
-        digest = hashlib.sha256(word.encode()).digest()
+    for word in islice(_TOKEN.finditer(text.lower()), MAX_EMBEDDED):
+        digest = hashlib.sha256(word[0].encode()).digest()
         vector[digest[0] % DIMENSIONS] += 1.0 if digest[1] & 1 else -1.0
     length = sum(value * value for value in vector) ** 0.5 or 1.0
     return [value / length for value in vector]
