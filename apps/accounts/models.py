@@ -63,7 +63,10 @@ class User(EpochModel, AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         ordering = ["-created_at"]
-        indexes = [models.Index(fields=["-created_at"], name="user_created_idx")]
+        indexes = [
+            models.Index(fields=["-created_at"], name="user_created_idx"),
+            models.Index(fields=["username"], name="user_username_idx", opclasses=["varchar_pattern_ops"]),
+        ]
 
     def __str__(self) -> str:
         return self.email or self.username or self.id

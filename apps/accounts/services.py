@@ -67,3 +67,12 @@ def ensure_operator(*, email: str, password: str) -> bool:
     user = User.objects.create_superuser(email, password, name="Operator")
     EmailAddress.objects.create(user=user, email=user.email or "", verified=True, primary=True)
     return True
+
+
+@transaction.atomic
+def make_only_address(*, user: User) -> None:
+    """Let a user sign in with the account's e-mail address and no longer with an earlier one."""
+    addresses = EmailAddress.objects.filter(user=user)
+    addresses.exclude(email=user.email or "").delete()
+    if user.email:
+        EmailAddress.objects.update_or_create(user=user, email=user.email, defaults={"verified": True, "primary": True})

@@ -3,19 +3,19 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from unfold.admin import ModelAdmin
+from django.utils import timezone
 from unfold.decorators import action, display
-from unfold.widgets import UnfoldAdminCheckboxSelectMultiple
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from apps.api_keys import services
 from apps.api_keys.models import ApiKey
 from apps.api_keys.tokens import KeyKind
+from apps.core.admin import OperatorAdmin
 from apps.core.errors import AppError
 from apps.organizations.roles import Scope
 
@@ -25,7 +25,7 @@ class NewKeyForm(forms.ModelForm):
 
     scopes = forms.MultipleChoiceField(
         choices=[(scope.value, scope.value) for scope in Scope],
-        widget=UnfoldAdminCheckboxSelectMultiple,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
         initial=[scope.value for scope in Scope],
     )
 
@@ -35,6 +35,8 @@ class NewKeyForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
+        if cleaned.get("expires_at") and cleaned["expires_at"] <= timezone.now():
+            raise ValidationError({"expires_at": "The expiry lies in the past."})
         if {"project", "user", "scopes"} <= cleaned.keys():
             try:
                 rights = services.rights_of(cleaned["user"], cleaned["project"].organization_id)
@@ -46,18 +48,23 @@ class NewKeyForm(forms.ModelForm):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(ModelAdmin):
+class ApiKeyAdmin(OperatorAdmin):
     """Keys are made, shown once, and revoked; nothing else about them changes."""
 
     list_display = ("name", "redacted_value", "kind", "organization", "project", "user", "state", "last_used_at")
     list_filter = ("kind", ("revoked_at", admin.EmptyFieldListFilter), "expires_at")
-    search_fields = ("=public_id", "=user__email", "=organization__public_id")
-    search_help_text = "An exact key_ or org_ id, or its user's e-mail address."
+    search_by = {
+        "key_": ("public_id__startswith",),
+        "user_": ("user_id",),
+        "org_": ("organization__public_id",),
+        "proj_": ("project__public_id",),
+        "@": ("user__email",),
+        "": ("name__startswith",),
+    }
+    search_help_text = "The beginning of a name or a key_ id, its user's e-mail address, or a user_, org_ or proj_ id."
     list_select_related = ("organization", "project", "user")
     autocomplete_fields = ("project", "user")
     ordering = ("-id",)
-    show_full_result_count = False
-    list_per_page = 50
     actions = ("revoke",)
     _facts = (
         "public_id",
@@ -116,12 +123,14 @@ class ApiKeyAdmin(ModelAdmin):
         context = {**self.admin_site.each_context(request), "title": "API key created", "key": made, "token": token}
         return TemplateResponse(request, "api_keys/created.html", context)
 
-    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
-        if request.method == "POST":
-            messages.warning(request, "A key's facts do not change. Make another one and revoke this one.")
-            return redirect(request.path)
-        shown: HttpResponse = super().change_view(request, object_id, *args, **kwargs)
-        return shown
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        # The answer is the page with the secret, so there is only one way to save.
+        one_button = {"show_save_and_add_another": False, "show_save_and_continue": False}
+        answer: HttpResponse = super().add_view(request, form_url, {**(extra_context or {}), **one_button})
+        return answer
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return obj is None and bool(super().has_change_permission(request))  # revoke in the list; no fact changes
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # the ledger names it

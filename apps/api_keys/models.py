@@ -73,6 +73,7 @@ class ApiKey(EpochModel):
         indexes = [
             models.Index(fields=["organization", "-created_at"], name="api_key_org_created_idx"),
             models.Index(fields=["user", "kind", "-created_at"], name="api_key_user_created_idx"),
+            models.Index(fields=["name"], name="api_key_name_idx", opclasses=["varchar_pattern_ops"]),
         ]
 
     def __str__(self) -> str:

@@ -66,7 +66,8 @@ class Provider(CatalogModel):
     public_id = PublicIdField("prov")
     name = models.CharField(max_length=128)
     kind = models.CharField(max_length=16, choices=[(kind.value, kind.value) for kind in ProviderKind])
-    base_url = models.URLField(
+    # Not a URLField: its check refuses host names without a dot, such as a container's.
+    base_url = models.CharField(
         "base URL", max_length=500, blank=True, help_text="Up to and including /v1, such as http://localhost:11434/v1."
     )
     sealed_credential = models.TextField(blank=True, editable=False)
@@ -128,6 +129,7 @@ class Model(CatalogModel):
 
     class Meta:
         ordering = ["model_id"]
+        indexes = [models.Index(fields=["model_id"], name="model_id_idx", opclasses=["varchar_pattern_ops"])]
         constraints = [
             models.UniqueConstraint(fields=["organization", "model_id"], name="model_id_once"),
             models.UniqueConstraint(fields=["model_id"], condition=Q(organization=None), name="platform_model_id_once"),
@@ -146,6 +148,7 @@ class ModelAlias(CatalogModel):
     class Meta:
         verbose_name_plural = "model aliases"
         ordering = ["alias"]
+        indexes = [models.Index(fields=["alias"], name="alias_idx", opclasses=["varchar_pattern_ops"])]
         constraints = [
             models.UniqueConstraint(fields=["organization", "alias"], name="alias_once"),
             models.UniqueConstraint(fields=["alias"], condition=Q(organization=None), name="platform_alias_once"),
@@ -184,6 +187,9 @@ class Route(EpochModel):
 
     class Meta:
         ordering = ["model", "priority", "id"]
+        indexes = [
+            models.Index(fields=["upstream_model"], name="route_upstream_idx", opclasses=["varchar_pattern_ops"])
+        ]
         constraints = [
             models.UniqueConstraint(fields=["model", "provider", "upstream_model"], name="route_once"),
         ]

@@ -25,7 +25,10 @@ class Organization(EpochModel):
 
     class Meta:
         ordering = ["-created_at"]
-        indexes = [models.Index(fields=["-created_at"], name="organization_created_idx")]
+        indexes = [
+            models.Index(fields=["-created_at"], name="organization_created_idx"),
+            models.Index(fields=["name"], name="organization_name_idx", opclasses=["varchar_pattern_ops"]),
+        ]
 
     def __str__(self) -> str:
         return self.name

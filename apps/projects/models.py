@@ -30,6 +30,7 @@ class Project(EpochModel):
 
     class Meta:
         ordering = ["-created_at"]
+        indexes = [models.Index(fields=["name"], name="project_name_idx", opclasses=["varchar_pattern_ops"])]
         constraints = [
             models.UniqueConstraint(
                 fields=["organization"], condition=models.Q(is_default=True), name="one_default_project"

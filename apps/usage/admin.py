@@ -71,7 +71,7 @@ class UsageRecordAdmin(ModelAdmin):
     def shown_user(self, record: Any) -> str:
         return str(record.user_email or record.user_id)
 
-    @display(  # type: ignore[untyped-decorator]
+    @display(
         description="state",
         ordering="state",
         label={

@@ -13,6 +13,7 @@ from pathlib import Path
 from janserver.settings.generated import provide_secrets
 
 provide_secrets(Path(os.environ["JAN_DATA_DIR"]))
+(Path(os.environ["JAN_DATA_DIR"]) / "static").mkdir(exist_ok=True)  # WhiteNoise warns when it is missing
 
 from janserver.settings.base import *  # noqa: F403
 from janserver.settings.base import DATABASES

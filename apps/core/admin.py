@@ -1,0 +1,54 @@
+"""What every list of the operator's admin has in common."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+
+PALETTE_RESULTS = 10
+
+
+class OperatorAdmin(ModelAdmin):
+    """
+    A list whose search hits an index, chosen by what was typed.
+
+    `search_by` maps how a term begins (`org_`), or what it holds (`@`), to the lookups it is
+    looked for by; "" is for all other terms. Several lookups are on columns of one table, each
+    with an index of its own: an OR over several tables, or a comparison in any case, would read
+    whole tables.
+    """
+
+    search_by: ClassVar[dict[str, tuple[str, ...]]] = {}
+    list_per_page = 50
+    show_full_result_count = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.search_fields = [lookup for lookups in cls.search_by.values() for lookup in lookups]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        match = request.resolver_match
+        in_palette = match is not None and match.url_name == "search"
+        # The command palette passes the term on in lower case, which no id is.
+        term = (request.GET.get("s", "") if in_palette else search_term).strip()
+        if not term:
+            return queryset, False
+        if "\x00" in term:  # PostgreSQL would refuse the query
+            return queryset.none(), False
+        wanted = Q()
+        for lookup in self._lookups(term):
+            wanted |= Q(**{lookup: term.lower() if "email" in lookup else term})
+        found = queryset.filter(wanted)
+        # The palette reads every result; lists and autocompletes read a page.
+        return (found[:PALETTE_RESULTS] if in_palette else found), False
+
+    def _lookups(self, term: str) -> tuple[str, ...]:
+        for mark, lookups in self.search_by.items():
+            if mark and (term.startswith(mark) or (mark == "@" and "@" in term)):
+                return lookups
+        return self.search_by[""]

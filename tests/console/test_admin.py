@@ -1,0 +1,184 @@
+"""Every page of the operator's admin."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.accounts.models import User
+from apps.api_keys.services import create_key
+from apps.api_keys.tokens import KeyKind
+from apps.catalog.models import Model, ModelAlias, Provider, ProviderKind, Route
+from apps.core.ids import new_id
+from apps.organizations.models import Membership, Organization
+from apps.projects.models import Project, default_project
+from apps.usage.models import State, UsageRecord
+from tests.console.conftest import SIGN_IN
+
+REGISTERED = [model._meta.label for model in admin.site._registry]
+NO_ADD = {"usage.UsageRecord"}
+ADMIN_POLICY = {"script-src 'self' 'unsafe-eval'", "style-src 'self' 'unsafe-inline'", "img-src 'self' data:"}
+
+
+def fill(number: int) -> dict[str, Any]:
+    """One row of everything the admin shows, in a tenant of its own. Returns the rows by model."""
+    user = User.objects.create_user(f"user{number}@example.com", "pw", username=f"user-{number}")
+    membership = Membership.objects.get(user=user)
+    organization = membership.organization
+    project = default_project(organization.pk)
+    key, _ = create_key(kind=KeyKind.PROJECT, name=f"key {number}", project=project, user=user)
+    provider = Provider(name=f"provider {number}", kind=ProviderKind.VLLM, base_url="http://vllm:8000/v1")
+    provider.organization = organization
+    provider.credential = f"sk-provider-secret-{number:04}"
+    provider.save()
+    model = Model.objects.create(model_id=f"org/model-{number}", organization=organization)
+    route = Route.objects.create(model=model, provider=provider, upstream_model="m")
+    alias = ModelAlias.objects.create(alias=f"alias-{number}", model=model)
+    record = UsageRecord.objects.create(
+        request_id=f"req_{number}",
+        organization=organization,
+        project=project,
+        user=user,
+        api_key=key,
+        provider=provider,
+        endpoint="chat/completions",
+        model=model.model_id,
+        state=State.COMPLETED,
+        status=200,
+        prompt_tokens=7,
+        completion_tokens=1200,
+        accepted_at=timezone.now() - datetime.timedelta(minutes=number),
+    )
+    rows = (user, organization, membership, project, key, provider, model, route, alias, record)
+    return {row._meta.label: row for row in rows}
+
+
+def address(label: str, page: str, *args: Any) -> str:
+    return reverse(f"admin:{label.lower().replace('.', '_')}_{page}", args=args)
+
+
+def test_there_is_a_row_to_look_at_for_every_registered_model(db):
+    assert set(fill(1)) == set(REGISTERED)
+
+
+@pytest.mark.parametrize("label", REGISTERED)
+def test_lists_details_and_forms_open(admin_client: Client, label: str):
+    row = fill(1)[label]
+    addresses = [address(label, "changelist"), address(label, "change", row.pk), address(label, "history", row.pk)]
+    if label not in NO_ADD:
+        addresses.append(address(label, "add"))
+    assert [admin_client.get(url).status_code for url in addresses] == [200] * len(addresses)
+
+
+@pytest.mark.parametrize("label", REGISTERED)
+def test_a_search_finds_and_misses(admin_client: Client, label: str):
+    row = fill(1)[label]
+    wanted = {
+        "accounts.User": "USER1@exam",
+        "organizations.Organization": "user1@",
+        "organizations.Membership": "user1@",
+        "projects.Project": "Default",
+        "api_keys.ApiKey": "user1@example.com",
+        "catalog.Provider": "Prov",
+        "catalog.Model": "org/m",
+        "catalog.Route": "m",
+        "catalog.ModelAlias": "alias",
+        "usage.UsageRecord": "req_1",
+    }[label]
+    found = [admin_client.get(address(label, "changelist"), {"q": term}) for term in (wanted, "nothing")]
+    rows = [list(answer.context["cl"].result_list) for answer in found]
+    assert row in rows[0]
+    assert rows[1] == []
+
+
+def queries_of(get: Callable[[], Any]) -> int:
+    with CaptureQueriesContext(connection) as captured:
+        assert get().status_code == 200
+    return len(captured)
+
+
+@pytest.mark.parametrize("label", REGISTERED)
+def test_a_list_asks_the_database_no_more_with_more_rows(admin_client: Client, label: str):
+    url = address(label, "changelist")
+    fill(1)
+    admin_client.get(url)  # content types are looked up once a process
+    few = queries_of(lambda: admin_client.get(url))
+    for number in range(2, 8):
+        fill(number)
+    assert queries_of(lambda: admin_client.get(url)) <= few
+
+
+def test_no_page_shows_a_providers_credential(admin_client: Client):
+    row = fill(1)["catalog.Provider"]
+    pages = [
+        admin_client.get(url).content.decode()
+        for url in (address("catalog.Provider", "changelist"), address("catalog.Provider", "change", row.pk))
+    ]
+    assert all("sk-provider-secret-0001" not in page for page in pages)
+    assert all(row.sealed_credential not in page for page in pages)
+    assert "…0001" in pages[1]
+
+
+@pytest.mark.parametrize("label", REGISTERED)
+def test_a_stranger_is_sent_to_sign_in_and_a_person_is_refused(client: Client, person: User, label: str):
+    url = address(label, "changelist")
+    answer = client.get(url)
+    assert (answer.status_code, answer.url.partition("?")[0]) == (302, "/admin/login/")
+    assert client.get(answer.url).url.startswith("/accounts/login/?next=")
+    client.force_login(person, backend=SIGN_IN)
+    assert client.get(client.get(url).url).status_code == 403
+
+
+def test_the_dashboard_opens_empty_and_counts_the_last_day(admin_client: Client):
+    assert admin_client.get("/admin/").status_code == 200
+    fill(1)
+    answer = admin_client.get("/admin/")
+    figures = {figure["title"]: figure["value"] for figure in answer.context["figures"]}
+    assert (figures["Requests, 24 h"], figures["Tokens, 24 h"], figures["Failed, 24 h"]) == (1, 1207, 0)
+    assert (figures["Organizations"], figures["Active keys"]) == (2, 1)
+
+
+def test_only_the_admin_has_the_looser_policy(admin_client: Client):
+    admin_page, home = admin_client.get("/admin/"), admin_client.get("/")
+    assert set(admin_page["Content-Security-Policy"].split("; ")) >= ADMIN_POLICY
+    assert admin_page["X-Robots-Tag"] == "noindex"
+    assert "unsafe" not in home["Content-Security-Policy"]
+    assert "default-src 'none'" in home["Content-Security-Policy"]
+
+
+def test_the_command_palette_searches(admin_client: Client):
+    fill(1)
+    assert b"org/model-1" in admin_client.get(reverse("admin:search"), {"s": "org/model", "extended": "1"}).content
+
+
+def test_an_organization_is_made_with_its_owner_and_default_project(admin_client: Client, person: User):
+    answer = admin_client.post(address("organizations.Organization", "add"), {"name": "Acme", "owner": person.pk})
+    assert answer.status_code == 302
+    acme = Organization.objects.get(name="Acme")
+    assert [(each.user_id, each.role) for each in Membership.objects.filter(organization=acme)] == [
+        (person.pk, "owner")
+    ]
+    assert Project.objects.get(organization=acme).is_default
+
+
+@pytest.mark.parametrize(("term", "found"), [("ADA", 1), ("ada@example.com", 1), ("da@", 0), ("a\x00b", 0)])
+def test_autocomplete_finds_people_by_how_their_address_begins(
+    admin_client: Client, person: User, term: str, found: int
+):
+    place = {"app_label": "organizations", "model_name": "membership", "field_name": "user", "term": term}
+    answer = admin_client.get(reverse("admin:autocomplete"), place)
+    assert [each["id"] for each in answer.json()["results"]] == [person.pk] * found
+
+
+def test_an_unknown_row_leads_back_to_the_first_page(admin_client: Client):
+    answer = admin_client.get(address("accounts.User", "change", new_id("user")))
+    assert (answer.status_code, answer.url) == (302, "/admin/")
