@@ -40,6 +40,9 @@ LOCAL_SERVERS: list[tuple[str, ProviderKind, int]] = [
     ("Jan", ProviderKind.JAN, 1337),
     ("llama.cpp", ProviderKind.LLAMA_CPP, 8080),
 ]
+# What a model is taken for until an operator knows better.
+_EMBEDDER: list[str] = [Capability.EMBEDDINGS]
+_TALKER: list[str] = [Capability.CHAT, Capability.COMPLETIONS]
 _CONTEXT_FIELDS = ("max_model_len", "context_length", "context_window", "max_context_length")
 _MAX_CONTEXT = 2**31 - 1
 _NOT_IN_A_URL = re.compile(r"[\s\x00-\x1f\x7f?#@\\]")
@@ -167,13 +170,12 @@ def _store(provider: Provider, listed: dict[str, dict[str, Any]]) -> SyncResult:
 def _route_to(provider: Provider, entry: dict[str, Any]) -> bool:
     """Make sure a listed model and its route exist. Returns whether the route is new."""
     name: str = entry["id"]
-    is_embedder = "embed" in name.lower()
     model, _ = Model.objects.get_or_create(
         organization=provider.organization,
         model_id=name,
         defaults={
             "owned_by": str(entry.get("owned_by") or provider.name)[:128],
-            "capabilities": [Capability.EMBEDDINGS] if is_embedder else [Capability.CHAT, Capability.COMPLETIONS],
+            "capabilities": _EMBEDDER if "embed" in name.lower() else _TALKER,
             "context_length": _context_of(entry),
             "is_active": provider.enables_new_models,
         },
@@ -346,7 +348,7 @@ def _place_demo() -> None:
         defaults={
             "display_name": "Jan demo (built-in, not a real model)",
             "owned_by": "jan-server",
-            "capabilities": [Capability.CHAT, Capability.COMPLETIONS, Capability.EMBEDDINGS, Capability.TOOLS],
+            "capabilities": [*_TALKER, *_EMBEDDER, Capability.TOOLS],
             "context_length": 8192,
         },
     )

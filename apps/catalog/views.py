@@ -46,6 +46,19 @@ _PROVIDER = {
 }
 
 
+def _envelope(data: list[dict[str, Any]]) -> dict[str, Any]:
+    """A list that is always whole."""
+    return {
+        "object": "list",
+        "data": data,
+        "first_id": data[0]["id"] if data else None,
+        "last_id": data[-1]["id"] if data else None,
+        "has_more": False,
+        "next_after": None,
+        "total": len(data),
+    }
+
+
 class ModelSerializer(serializers.Serializer[Any]):
     id = serializers.CharField()
     object = serializers.CharField()
@@ -57,10 +70,17 @@ class ModelSerializer(serializers.Serializer[Any]):
     is_demo = serializers.BooleanField()
 
 
-class ModelListSerializer(serializers.Serializer[Any]):
+class WholeListSerializer(serializers.Serializer[Any]):
     object = serializers.CharField()
-    data = ModelSerializer(many=True)  # type: ignore[assignment]  # the contract's key shadows DRF's attribute
+    first_id = serializers.CharField(allow_null=True)
+    last_id = serializers.CharField(allow_null=True)
     has_more = serializers.BooleanField()
+    next_after = serializers.CharField(allow_null=True)
+    total = serializers.IntegerField()
+
+
+class ModelListSerializer(WholeListSerializer):
+    data = ModelSerializer(many=True)  # type: ignore[assignment]  # the contract's key shadows DRF's attribute
 
 
 class CatalogEntrySerializer(ModelSerializer):
@@ -79,10 +99,8 @@ class ProviderSerializer(serializers.Serializer[Any]):
     model_count = serializers.IntegerField()
 
 
-class ProviderListSerializer(serializers.Serializer[Any]):
-    object = serializers.CharField()
+class ProviderListSerializer(WholeListSerializer):
     data = ProviderSerializer(many=True)  # type: ignore[assignment]  # the contract's key shadows DRF's attribute
-    has_more = serializers.BooleanField()
 
 
 class ModelListPermission(HasScope):
@@ -114,7 +132,7 @@ class ModelsView(CatalogView):
         summary="List the models you can call",
         tags=["Models"],
         responses={200: ModelListSerializer},
-        examples=[OpenApiExample("Models", value={"object": "list", "data": [_MODEL], "has_more": False})],
+        examples=[OpenApiExample("Models", value=_envelope([_MODEL]))],
     )
     def get(self, request: Request) -> Response:
         return Response(_envelope([_render(listed) for listed in self.listed(request)]))
@@ -164,7 +182,7 @@ class ProvidersView(APIView):
         summary="List the providers behind your models",
         tags=["Models"],
         responses={200: ProviderListSerializer},
-        examples=[OpenApiExample("Providers", value={"object": "list", "data": [_PROVIDER], "has_more": False})],
+        examples=[OpenApiExample("Providers", value=_envelope([_PROVIDER]))],
     )
     def get(self, request: Request) -> Response:
         listed = Q(routes__is_listed=None) | Q(routes__is_listed=True)
@@ -190,19 +208,6 @@ class ProvidersView(APIView):
                 ]
             )
         )
-
-
-def _envelope(data: list[dict[str, Any]]) -> dict[str, Any]:
-    """A list that is always whole."""
-    return {
-        "object": "list",
-        "data": data,
-        "first_id": data[0]["id"] if data else None,
-        "last_id": data[-1]["id"] if data else None,
-        "has_more": False,
-        "next_after": None,
-        "total": len(data),
-    }
 
 
 def _render(listed: Listed) -> dict[str, Any]:

@@ -157,7 +157,7 @@ def _wanted_tool(body: dict[str, Any]) -> dict[str, Any] | None:
     """Return the function to call: the one `tool_choice` names, else the first."""
     tools = body.get("tools")
     listed = [tool.get("function") for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
-    functions = [function for function in listed if isinstance(function, dict)]
+    functions: list[dict[str, Any]] = [function for function in listed if isinstance(function, dict)]
     choice = body.get("tool_choice")
     if choice == "none" or not functions:
         return None
@@ -201,18 +201,18 @@ class _Example:
             return {}
         required = schema.get("required")
         names = required if isinstance(required, list) else list(properties)
-        return {name: self._of(properties.get(name), depth + 1) for name in names if isinstance(name, str)}
+        wanted = [name for name in names[:_MAX_VALUES] if isinstance(name, str)]
+        return {name: self._of(properties.get(name), depth + 1) for name in wanted}
 
     def _resolved(self, schema: Any) -> dict[str, Any]:
         """Follow one choice (`anyOf`, `oneOf`) and one reference into the schema's own definitions."""
-        if not isinstance(schema, dict):
-            return {}
-        options = schema.get("anyOf") or schema.get("oneOf")
+        chosen: dict[str, Any] = schema if isinstance(schema, dict) else {}
+        options = chosen.get("anyOf") or chosen.get("oneOf")
         if isinstance(options, list):
-            schema = next((each for each in options if isinstance(each, dict) and each.get("type") != "null"), {})
-        place, _, name = str(schema.get("$ref", "")).removeprefix("#/").partition("/")
+            chosen = next((each for each in options if isinstance(each, dict) and each.get("type") != "null"), {})
+        place, _, name = str(chosen.get("$ref", "")).removeprefix("#/").partition("/")
         if place not in ("$defs", "definitions"):
-            return schema
+            return chosen
         definitions = self._schema.get(place)
         found = definitions.get(name) if isinstance(definitions, dict) else None
         return found if isinstance(found, dict) else {}

@@ -1,7 +1,7 @@
 import threading
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
 
 from apps.catalog import services
 from apps.catalog.models import Model, Provider, ProviderKind, Route
@@ -181,6 +181,9 @@ def test_the_demo_leaves_when_a_sync_brings_a_model_and_returns_when_it_goes(ser
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(
+    connection.vendor == "sqlite", reason="the suite's SQLite lives in memory, where threads cannot wait for a lock"
+)
 def test_two_processes_may_start_at_once(environment, server):
     server.list(*(f"m{number}" for number in range(10)))
     environment.INFERENCE_MODEL_URL = server.base_url

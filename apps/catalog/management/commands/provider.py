@@ -51,7 +51,8 @@ class Command(BaseCommand):
         for provider in Provider.objects.select_related("organization"):
             state = "active" if provider.is_active else "inactive"
             owner = provider.organization.public_id if provider.organization else "platform"
-            self.stdout.write(f"{provider.public_id}  {provider.name}  {provider.kind}  {state}  {owner}")
+            facts = (provider.public_id, provider.name, provider.kind, provider.base_url or "-", state, owner)
+            self.stdout.write("  ".join(facts))
 
     def _sync(self, options: dict[str, Any]) -> None:
         self._report(_provider(options["name"]))
@@ -79,9 +80,11 @@ def _organization(public_id: str | None) -> Organization | None:
 
 
 def _provider(name: str) -> Provider:
-    found: Provider | None = (
-        Provider.objects.filter(public_id=name).first() or Provider.objects.filter(name=name).first()
-    )
-    if found is None:
+    """Find a provider by its public id, or by a name only it has. The demo is no server to ask."""
+    served = Provider.objects.exclude(kind=ProviderKind.DEMO)
+    found: list[Provider] = list(served.filter(public_id=name) or served.filter(name=name))
+    if not found:
         raise CommandError(f"There is no provider {name}. `manage.py provider list` shows them.")
-    return found
+    if len(found) > 1:
+        raise CommandError(f"There are {len(found)} providers named {name}. Use the prov_ id.")
+    return found[0]
