@@ -8,11 +8,14 @@ JSON or text as `LOG_FORMAT` says.
 
 from __future__ import annotations
 
+import datetime
 import re
+import sys
 from collections.abc import MutableMapping
 from contextvars import ContextVar
 from typing import Any
 
+import msgspec
 import structlog
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
@@ -121,3 +124,27 @@ def logging_config(*, level: str, log_format: str) -> dict[str, Any]:
             "asyncio": {"level": "WARNING"},
         },
     }
+
+
+class AccessLog:
+    """
+    One line per request, in the form of every other line, without the machinery behind them.
+
+    The logger's pipeline costs 100 us a line, a third of a whole model call. Everything in these
+    lines is ours or already checked, but for the path, which is masked like any text.
+    """
+
+    def __init__(self, log_format: str) -> None:
+        self._is_json = log_format == "json"
+
+    def write(self, path: str, facts: dict[str, Any]) -> None:
+        """Write a request's line. `facts` hold no text a client chose."""
+        stamp = datetime.datetime.now(datetime.UTC).isoformat().replace("+00:00", "Z")
+        path = _CONTROL.sub("?", redact(path).replace("\n", "?"))
+        if self._is_json:
+            head = {"timestamp": stamp, "level": "info", "logger": "jan.access", "event": "request"}
+            line = msgspec.json.encode({**head, **facts, "path": path}).decode()
+        else:
+            words = " ".join(f"{name}={value}" for name, value in facts.items())
+            line = f"{stamp} INFO    jan.access: request {words} path={path}"
+        sys.stderr.write(line + "\n")

@@ -11,7 +11,6 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-import structlog
 from django.conf import settings
 
 from apps.api_keys.authentication import SCOPE_PRINCIPAL, credentials_of
@@ -37,7 +36,7 @@ from apps.projects.principal import Principal
 from apps.ratelimit.limiter import Decision, StreamSlot, headers_of, refusal_of
 from apps.ratelimit.policy import Caller, windows_for
 
-log = structlog.get_logger("jan.access")
+_access_log = logs.AccessLog(settings.LOG_FORMAT)
 
 Scope = dict[str, Any]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -240,13 +239,14 @@ async def _preflight(request: Request, send: Send) -> None:
 
 def _log_access(request: Request) -> None:
     principal = request.principal
-    log.info(
-        "request",
-        request_id=request.id,
-        method=request.scope["method"],
-        path=request.scope["path"],
-        status=request.status,
-        ms=round((time.perf_counter() - request.started_at) * 1000, 1),
-        organization=principal.organization_public_id if principal else None,
-        key=principal.key_public_id if principal else None,
+    _access_log.write(
+        request.scope["path"],
+        {
+            "request_id": request.id,
+            "method": request.scope["method"],
+            "status": request.status,
+            "ms": round((time.perf_counter() - request.started_at) * 1000, 1),
+            "organization": principal.organization_public_id if principal else None,
+            "key": principal.key_public_id if principal else None,
+        },
     )

@@ -11,12 +11,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from django.conf import settings
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from apps.core.errors import RateLimited
@@ -27,6 +30,8 @@ log = logging.getLogger("jan.ratelimit")
 REDIS_BUDGET_SECONDS = 0.1
 BREAKER_FAILURES = 5
 BREAKER_SECONDS = 5.0
+# What a process allows by itself while Redis is gone.
+DEGRADED_SHARE = 0.5
 SWEEP_EVERY = 60.0
 
 
@@ -63,6 +68,9 @@ class Backend(Protocol):
     reset, and the index of the window that refused (-1: none).
     """
 
+    # Round trips that failed, one after the other.
+    failures: int
+
     async def admit(
         self, windows: Sequence[Window], slot: StreamSlot | None
     ) -> tuple[list[tuple[int, float]], int]: ...
@@ -92,7 +100,10 @@ def stream_windows(slot: StreamSlot) -> list[Window]:
 class MemoryBackend:
     """Counts in this process. No await between check and count, so a loop's step is atomic."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, share: float = 1.0) -> None:
+        """`share` is the part of each limit that counts here."""
+        self.failures = 0
+        self._share = share
         self._counts: dict[str, tuple[int, float]] = {}
         self._streams: dict[str, dict[str, float]] = {}
         self._swept_at = time.monotonic()
@@ -107,7 +118,7 @@ class MemoryBackend:
             if ends_at <= now:
                 count, ends_at = 0, now + window.seconds
             found.append((count, ends_at - now))
-            if count >= window.amount and refused_by < 0:
+            if count >= max(1, int(window.amount * self._share)) and refused_by < 0:
                 refused_by = at
         if refused_by < 0 and slot is not None and not self._take(slot, now):
             refused_by = len(windows)
@@ -117,7 +128,7 @@ class MemoryBackend:
         return found, refused_by
 
     def _take(self, slot: StreamSlot, now: float) -> bool:
-        limits = stream_windows(slot)
+        limits = [window._replace(amount=max(1, int(window.amount * self._share))) for window in stream_windows(slot)]
         running = [self._running(window.key, now) for window in limits]
         if any(len(streams) >= window.amount for streams, window in zip(running, limits, strict=True)):
             return False
@@ -192,9 +203,11 @@ class RedisBackend:
     """Counts in Redis. Requests of one step of the loop share a round trip; each is still its own atomic script."""
 
     def __init__(self, url: str) -> None:
+        # No retries: a count whose answer was lost must not be made twice.
         self._redis = Redis.from_url(
-            url, socket_timeout=REDIS_BUDGET_SECONDS * 5, socket_connect_timeout=REDIS_BUDGET_SECONDS
+            url, socket_connect_timeout=REDIS_BUDGET_SECONDS, retry=Retry(NoBackoff(), 0), retry_on_timeout=False
         )
+        self.failures = 0
         self._script = self._redis.register_script(_SCRIPT)
         self._asked: list[_Asked] = []
         self._sending: set[asyncio.Task[None]] = set()
@@ -219,8 +232,7 @@ class RedisBackend:
         if not self._asked:
             loop.call_soon(self._send)
         self._asked.append((keys, args, future))
-        async with asyncio.timeout(REDIS_BUDGET_SECONDS):
-            return await future
+        return await future
 
     def _send(self) -> None:
         # A task of its own: a caller that is cancelled must not leave half an answer on a shared connection.
@@ -231,12 +243,16 @@ class RedisBackend:
 
     async def _run(self, asked: list[_Asked]) -> None:
         try:
-            answers = await self._execute(asked)
+            # One budget for the round trip, not for each waiter: a busy loop is not a slow Redis.
+            async with asyncio.timeout(REDIS_BUDGET_SECONDS):
+                answers = await self._execute(asked)
         except (RedisError, OSError) as problem:
+            self.failures += 1
             for _, _, future in asked:
                 if not future.done():
                     future.set_exception(problem)
             return
+        self.failures = 0
         for (_, _, future), answer in zip(asked, answers, strict=True):
             if not future.done():
                 future.set_result(answer)
@@ -264,36 +280,41 @@ class Limiter:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._fallback = MemoryBackend()
-        self._failures = 0
+        self._fallback = MemoryBackend(share=DEGRADED_SHARE)
         self._closed_until = 0.0
+        self._releasing: set[asyncio.Task[None]] = set()
 
     async def admit(self, windows: Sequence[Window], slot: StreamSlot | None = None) -> Decision:
         """Check and count a request, and take its stream slot. Never raises for a store that is away."""
         if time.monotonic() >= self._closed_until:
             try:
                 found, refused_by = await self._backend.admit(windows, slot)
-                self._failures = 0
                 return _decide(windows, found, refused_by, slot, is_degraded=False)
             except (RedisError, OSError) as problem:  # TimeoutError is an OSError
                 self._failed(problem)
-        stricter = [window._replace(amount=max(1, window.amount // 2)) for window in windows]
-        found, refused_by = await self._fallback.admit(stricter, slot)
-        return _decide(stricter, found, refused_by, slot, is_degraded=True)
+            except asyncio.CancelledError:
+                self._release_later(slot)
+                raise
+        found, refused_by = await self._fallback.admit(windows, slot)
+        return _decide(windows, found, refused_by, slot, is_degraded=True)
 
     def _failed(self, problem: Exception) -> None:
-        self._failures += 1
-        if self._failures >= BREAKER_FAILURES:
+        if self._backend.failures >= BREAKER_FAILURES and time.monotonic() >= self._closed_until:
             self._closed_until = time.monotonic() + BREAKER_SECONDS
-            self._failures = BREAKER_FAILURES - 1  # one failed probe closes it again
             log.warning("Redis does not count limits in time; this process counts by itself: %r", problem)
+
+    def _release_later(self, slot: StreamSlot | None) -> None:
+        """A caller that is cancelled while it waits may have been given a slot all the same."""
+        if slot is not None:
+            task = asyncio.create_task(self.release(slot))
+            self._releasing.add(task)
+            task.add_done_callback(self._releasing.discard)
 
     async def release(self, slot: StreamSlot) -> None:
         """Give a stream's slot back. One that cannot be given back expires."""
         await self._fallback.release(slot)
-        if time.monotonic() >= self._closed_until:
-            with contextlib.suppress(RedisError, OSError):
-                await self._backend.release(slot)
+        with contextlib.suppress(RedisError, OSError):
+            await self._backend.release(slot)
 
     async def close(self) -> None:
         await self._backend.close()
@@ -337,7 +358,7 @@ def headers_of(decision: Decision) -> list[tuple[bytes, bytes]]:
     headers = [
         (b"x-ratelimit-limit", b"%d" % window.amount),
         (b"x-ratelimit-remaining", b"%d" % decision.remaining),
-        (b"x-ratelimit-reset", b"%d" % round(time.time() + left)),
+        (b"x-ratelimit-reset", b"%d" % math.ceil(time.time() + left)),
         (b"x-ratelimit-limit-requests", b"%d" % window.amount),
         (b"x-ratelimit-remaining-requests", b"%d" % decision.remaining),
         (b"x-ratelimit-reset-requests", duration(left).encode()),
@@ -366,7 +387,7 @@ def refusal_of(decision: Decision) -> RateLimited:
     window = decision.exceeded
     if window is None:
         raise ValueError("the request was not refused")
-    seconds = max(1, round(decision.resets_in))
+    seconds = max(1, math.ceil(decision.resets_in))
     if window.unit == "streams":
         message = (
             f"At most {window.amount} streams may run at once for each {window.scope}. Try again when one has ended."
@@ -383,7 +404,7 @@ def refusal_of(decision: Decision) -> RateLimited:
             "name": window.name,
             "scope": window.scope,
             "window": window.unit,
-            "reset": round(time.time() + decision.resets_in),
+            "reset": math.ceil(time.time() + decision.resets_in),
         },
         retry_after=seconds,
     )

@@ -241,7 +241,10 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_JSON_BYTES
 # Seconds running streams get at SIGTERM before they end with an error event.
 DRAIN_SECONDS = env.float("JAN_DRAIN_SECONDS", default=25.0)
 # One line per request in the log.
-ACCESS_LOG = env.bool("JAN_ACCESS_LOG", default=True)
+ACCESS_LOG = env.bool("JAN_ACCESS_LOG", default=True) and env.str("LOG_LEVEL", default="info").lower() in (
+    "debug",
+    "info",
+)
 
 # --- Limits -------------------------------------------------------------------------------------
 
