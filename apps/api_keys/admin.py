@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
+from django.utils.html import format_html
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
@@ -51,7 +52,7 @@ class NewKeyForm(forms.ModelForm):
 class ApiKeyAdmin(OperatorAdmin):
     """Keys are made, shown once, and revoked; nothing else about them changes."""
 
-    list_display = ("name", "redacted_value", "kind", "organization", "project", "user", "state", "last_used_at")
+    list_display = ("name", "redacted_value", "kind", "organization", "project_name", "user", "state", "last_used_at")
     list_filter = ("kind", ("revoked_at", admin.EmptyFieldListFilter), "expires_at")
     search_by = {
         "key_": ("public_id__startswith",),
@@ -87,7 +88,11 @@ class ApiKeyAdmin(OperatorAdmin):
 
     @display(description="Key")
     def redacted_value(self, key: ApiKey) -> str:
-        return key.redacted_value
+        return format_html('<code class="whitespace-nowrap">{}</code>', key.redacted_value)
+
+    @display(description="Project")
+    def project_name(self, key: ApiKey) -> str:
+        return key.project.name
 
     @action(description="Revoke", permissions=["change"])
     def revoke(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> None:

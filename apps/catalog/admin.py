@@ -133,6 +133,14 @@ class ProviderAdmin(CatalogAdmin):
         if not change:
             self.sync_one(request, obj)
 
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        # Testing and syncing stay on the page; more buttons than that would hide them.
+        fewer = {"show_save_and_add_another": False, "show_save_and_continue": False}
+        answer: HttpResponse = super().change_view(request, object_id, form_url, {**(extra_context or {}), **fewer})
+        return answer
+
     def response_change(self, request: HttpRequest, obj: Provider) -> HttpResponse:
         answer: HttpResponse = super().response_change(request, obj)
         names = {each.action_name for each in self.get_actions_submit_line(request, obj.pk)}

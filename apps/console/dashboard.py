@@ -19,6 +19,28 @@ from apps.usage.models import State, UsageRecord
 
 HOURS = 24
 LATEST = 10
+# Whole numbers on the left, and an empty day does not look like a broken chart.
+CHART_OPTIONS = json.dumps(
+    {
+        "maintainAspectRatio": False,
+        "barPercentage": 1,
+        "base": 0,
+        "grouped": False,
+        "maxBarThickness": 24,
+        "responsive": True,
+        "plugins": {"legend": {"display": False}, "tooltip": {"enabled": True}},
+        "scales": {
+            "x": {"grid": {"display": False}, "border": {"display": False}, "ticks": {"color": "#9ca3af"}},
+            "y": {
+                "beginAtZero": True,
+                "suggestedMax": 5,
+                "border": {"display": False},
+                "grid": {"color": "rgba(148, 163, 184, .2)"},
+                "ticks": {"precision": 0, "color": "#9ca3af"},
+            },
+        },
+    }
+)
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -37,6 +59,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
             {"title": "Active providers", "value": Provider.objects.filter(is_active=True).count()},
             {"title": "Active models", "value": Model.objects.filter(is_active=True).count()},
         ],
+        chart_options=CHART_OPTIONS,
         chart=json.dumps(
             {
                 "labels": [row["hour"].strftime("%H:00") for row in hours],
@@ -63,7 +86,7 @@ def _hours(first: datetime.datetime) -> list[dict[str, Any]]:
             failed=Count("id", filter=Q(state__in=[State.UPSTREAM_ERROR, State.INTERRUPTED])),
         )
     )
-    found = {row["hour"]: row for row in rows}
+    found: dict[datetime.datetime, dict[str, Any]] = {row["hour"]: dict(row) for row in rows}
     empty = {"requests": 0, "tokens": 0, "failed": 0}
     each = (first + datetime.timedelta(hours=number) for number in range(HOURS))
     return [found.get(hour, {"hour": hour, **empty}) for hour in each]

@@ -248,7 +248,7 @@ class Exchange:
 
 def _patience(call: Call) -> float:
     """Seconds until the first byte: a whole answer may take its full time, a stream must begin."""
-    return settings.UPSTREAM_HEADERS_TIMEOUT if call.stream else settings.UPSTREAM_TOTAL_TIMEOUT
+    return float(settings.UPSTREAM_HEADERS_TIMEOUT if call.stream else settings.UPSTREAM_TOTAL_TIMEOUT)
 
 
 class _Refusal(msgspec.Struct):

@@ -72,9 +72,10 @@ class ProjectAdmin(OperatorAdmin):
     search_by = {
         "proj_": ("public_id__startswith",),
         "org_": ("organization__public_id",),
+        "@": ("organization__memberships__user__email",),
         "": ("name__startswith",),
     }
-    search_help_text = "The beginning of a name or a proj_ id, or a whole org_ id."
+    search_help_text = "The beginning of a name or a proj_ id, a whole org_ id, or a member's e-mail address."
     list_select_related = ("organization",)
     autocomplete_fields = ("organization",)
     readonly_fields = ("public_id", "is_default", "created_at", "updated_at")

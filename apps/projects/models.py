@@ -38,7 +38,8 @@ class Project(EpochModel):
         ]
 
     def __str__(self) -> str:
-        return self.name
+        # Almost every organization has a "Default project"; alone the name says nothing.
+        return f"{self.name} · {self.organization}"
 
 
 def default_project(organization_id: int) -> Any:
