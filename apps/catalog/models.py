@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, ClassVar, Self
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 
@@ -157,6 +158,12 @@ class ModelAlias(CatalogModel):
     def __str__(self) -> str:
         return self.alias
 
+    def clean(self) -> None:
+        """Forms ask this: a tenant's model is not named for others."""
+        model = Model.objects.filter(pk=self.model_id).first()
+        if model and model.organization_id not in (None, self.organization_id):
+            raise ValidationError("The model belongs to an organization, so its alias belongs to the same one.")
+
 
 class RouteQuerySet(EpochQuerySet["Route"]):
     def callable(self) -> Self:
@@ -196,3 +203,12 @@ class Route(EpochModel):
 
     def __str__(self) -> str:
         return f"{self.model} at {self.provider}"
+
+    def clean(self) -> None:
+        """Forms ask this: nobody else calls models with a tenant's credential."""
+        provider = Provider.objects.filter(pk=self.provider_id).first()
+        model = Model.objects.filter(pk=self.model_id).first()
+        # A model that is only being made has no row yet.
+        organization_id = (model or self.model).organization_id if model or self.model_id is None else None
+        if provider and provider.organization_id not in (None, organization_id):
+            raise ValidationError("The provider belongs to an organization, so it serves only models of the same one.")

@@ -30,7 +30,8 @@ from apps.gateway.chunks import DONE
 from apps.gateway.exchange import Exchange
 from apps.gateway.runtime import SCOPE_RUNTIME, Runtime
 from apps.projects.principal import Principal
-from apps.ratelimit.limiter import StreamSlot, refusal_of
+from apps.ratelimit.backends import StreamSlot
+from apps.ratelimit.limiter import refusal_of
 from apps.ratelimit.policy import Caller, windows_for
 
 SUBPROTOCOL = "jan"

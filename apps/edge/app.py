@@ -33,7 +33,8 @@ from apps.gateway.calls import BODIES, Call
 from apps.gateway.runtime import SCOPE_RUNTIME, Runtime
 from apps.projects.permissions import unauthenticated
 from apps.projects.principal import Principal
-from apps.ratelimit.limiter import Decision, StreamSlot, headers_of, refusal_of
+from apps.ratelimit.backends import StreamSlot
+from apps.ratelimit.limiter import Decision, headers_of, refusal_of
 from apps.ratelimit.policy import Caller, windows_for
 
 _access_log = logs.AccessLog(settings.LOG_FORMAT)

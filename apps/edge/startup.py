@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
+from django.db import Error as DatabaseError
 from django.db import connections
 
 from apps.accounts.services import ensure_operator
 from apps.catalog.services import register_at_start
+from apps.catalog.tasks import sync_providers
 
 log = logging.getLogger("jan.startup")
 
@@ -57,19 +59,30 @@ def register_providers(stop: threading.Event) -> list[str]:
     """
     Register what the environment and this machine offer; return warnings.
 
-    A provider that does not answer yet is asked again in the background until `stop`.
+    In the background, every other provider is synced, and one that does not answer yet is asked
+    again until `stop`.
     """
     warnings = register_at_start()
-    if warnings:
-        threading.Thread(target=_register_later, args=(stop,), name="jan-register", daemon=True).start()
+    threading.Thread(target=_follow_up, args=(stop, bool(warnings)), name="jan-register", daemon=True).start()
     return warnings
 
 
-def _register_later(stop: threading.Event) -> None:
-    while not stop.wait(RETRY_SECONDS):
-        try:
-            if not register_at_start():
-                log.info("the configured provider answers now")
-                return
-        finally:
-            connections.close_all()
+def _follow_up(stop: threading.Event, retry: bool) -> None:
+    try:
+        sync_providers()
+        while retry and not stop.wait(RETRY_SECONDS):
+            retry = _register_again()
+    finally:
+        connections.close_all()
+
+
+def _register_again() -> bool:
+    """Ask again what did not answer. Returns whether to go on asking."""
+    try:
+        if register_at_start():
+            return True
+    except (DatabaseError, OSError) as problem:
+        log.warning("cannot register providers: %s", problem)
+        return True
+    log.info("every provider of the environment answers now")
+    return False

@@ -43,7 +43,7 @@ class Rule(NamedTuple):
 
 def scaled(amount: int) -> int:
     """Return an amount under RATELIMIT_SCALE, at least 1."""
-    return max(1, int(math.ceil(amount * float(settings.RATELIMIT_SCALE))))
+    return max(1, math.ceil(amount * float(settings.RATELIMIT_SCALE)))
 
 
 @cache
