@@ -281,6 +281,10 @@ class CatalogModelAdmin(CatalogAdmin):
     def owner_name(self, model: Model) -> str:
         return str(model.organization) if model.organization else "everybody"
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        # Its routes and aliases were checked against it.
+        return (*self.readonly_fields, "organization") if obj else self.readonly_fields
+
     @display(description="Routes")
     def route_count(self, model: Any) -> int:
         return int(model.route_count)

@@ -160,7 +160,7 @@ class ModelAlias(CatalogModel):
 
     def clean(self) -> None:
         """Forms ask this: a tenant's model is not named for others."""
-        model = Model.objects.filter(pk=self.model_id).first()
+        model = getattr(self, "model", None)  # unset if itself wrong
         if model and model.organization_id not in (None, self.organization_id):
             raise ValidationError("The model belongs to an organization, so its alias belongs to the same one.")
 
@@ -206,9 +206,6 @@ class Route(EpochModel):
 
     def clean(self) -> None:
         """Forms ask this: nobody else calls models with a tenant's credential."""
-        provider = Provider.objects.filter(pk=self.provider_id).first()
-        model = Model.objects.filter(pk=self.model_id).first()
-        # A model that is only being made has no row yet.
-        organization_id = (model or self.model).organization_id if model or self.model_id is None else None
-        if provider and provider.organization_id not in (None, organization_id):
+        provider, model = getattr(self, "provider", None), getattr(self, "model", None)  # unset if themselves wrong
+        if provider and model and provider.organization_id not in (None, model.organization_id):
             raise ValidationError("The provider belongs to an organization, so it serves only models of the same one.")

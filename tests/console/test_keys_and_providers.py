@@ -13,7 +13,7 @@ from apps.accounts.models import User
 from apps.api_keys.models import ApiKey
 from apps.api_keys.services import create_key
 from apps.api_keys.tokens import KeyKind, is_well_formed
-from apps.catalog.models import Model, Provider, ProviderKind
+from apps.catalog.models import Model, ModelAlias, Provider, ProviderKind, Route
 from apps.organizations.models import Membership
 from apps.projects.models import Project
 from tests.provider import Provider as Upstream
@@ -150,3 +150,35 @@ def test_providers_and_models_are_switched_from_the_list(admin_client: Client, v
         assert admin_client.post(url, {"action": verb, "_selected_action": [row.pk]}).status_code == 302
         row.refresh_from_db()
         assert row.is_active is active
+
+
+def inline(prefix: str, **fields: Any) -> dict[str, Any]:
+    management = {f"{prefix}-TOTAL_FORMS": 1 if fields else 0, f"{prefix}-INITIAL_FORMS": 0}
+    return {**management, **{f"{prefix}-0-{name}": value for name, value in fields.items()}}
+
+
+@pytest.mark.parametrize("page", ["route", "model"])
+@pytest.mark.parametrize("is_theirs", [True, False])
+def test_a_tenants_provider_serves_only_its_own_models(
+    admin_client: Client, project: Project, page: str, is_theirs: bool
+):
+    provider = stored()
+    Provider.objects.filter(pk=provider.pk).update(organization=project.organization)
+    owner = project.organization if is_theirs else None
+    route = {"provider": provider.pk, "upstream_model": "m", "priority": "100", "is_active": "on"}
+    if page == "route":
+        model = Model.objects.create(model_id="theirs", organization=owner)
+        answer = admin_client.post("/admin/catalog/route/add/", {**route, "model": model.pk})
+    else:
+        form = {"model_id": "theirs", "organization": owner.pk if owner else "", "supported_parameters": "{}"}
+        form = {**form, **inline("routes", **route), **inline("aliases")}
+        answer = admin_client.post("/admin/catalog/model/add/", form)
+    assert (answer.status_code, Route.objects.count()) == ((302, 1) if is_theirs else (200, 0))
+
+
+@pytest.mark.parametrize("is_theirs", [True, False])
+def test_a_tenants_model_gets_an_alias_only_there(admin_client: Client, project: Project, is_theirs: bool):
+    model = Model.objects.create(model_id="theirs", organization=project.organization)
+    form = {"alias": "mine", "model": model.pk, "organization": project.organization_id if is_theirs else ""}
+    answer = admin_client.post("/admin/catalog/modelalias/add/", form)
+    assert (answer.status_code, ModelAlias.objects.count()) == ((302, 1) if is_theirs else (200, 0))
