@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -11,7 +12,7 @@ from django.conf import settings
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import NoScriptError, RedisError
 
 from apps.ratelimit.policy import Window, scaled
 
@@ -160,6 +161,7 @@ end
 answer[1] = refused
 return answer
 """
+_SCRIPT_SHA = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 _PREFIX = "jan:limit:"
 _Asked = tuple[list[str], list[str | int], "asyncio.Future[list[int]]"]
 
@@ -173,7 +175,6 @@ class RedisBackend:
             url, socket_connect_timeout=REDIS_BUDGET_SECONDS, retry=Retry(NoBackoff(), 0), retry_on_timeout=False
         )
         self.failures = 0
-        self._script = self._redis.register_script(_SCRIPT)
         self._asked: list[_Asked] = []
         self._sending: set[asyncio.Task[None]] = set()
 
@@ -223,9 +224,16 @@ class RedisBackend:
                 future.set_result(answer)
 
     async def _execute(self, asked: list[_Asked]) -> list[list[int]]:
+        try:
+            return await self._evaluate(asked)
+        except NoScriptError:  # Redis was restarted: nothing was counted
+            await self._redis.script_load(_SCRIPT)
+            return await self._evaluate(asked)
+
+    async def _evaluate(self, asked: list[_Asked]) -> list[list[int]]:
         async with self._redis.pipeline(transaction=False) as pipeline:
             for keys, args, _ in asked:
-                await self._script(keys=keys, args=args, client=pipeline)
+                pipeline.evalsha(_SCRIPT_SHA, len(keys), *keys, *args)
             answers: list[list[int]] = await pipeline.execute()
             return answers
 
