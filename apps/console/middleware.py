@@ -10,6 +10,8 @@ _ADMIN_POLICY = {
     "style-src": ["'self'", "'unsafe-inline'"],
     "img-src": ["'self'", "data:"],
 }
+# Swagger UI sets inline styles; its scripts are files.
+_SWAGGER_POLICY = {"style-src": ["'self'", "'unsafe-inline'"]}
 
 
 class AdminPolicyMiddleware:
@@ -23,4 +25,6 @@ class AdminPolicyMiddleware:
         if request.path.startswith("/admin/"):
             response._csp_replace = _ADMIN_POLICY  # type: ignore[attr-defined]
             response["X-Robots-Tag"] = "noindex"
+        elif "/swagger/" in request.path:
+            response._csp_replace = _SWAGGER_POLICY  # type: ignore[attr-defined]
         return response

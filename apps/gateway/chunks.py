@@ -91,10 +91,11 @@ class ChunkFilter:
         return bool(chunk.choices) or chunk.usage == _NULL or self._show_usage
 
     def _follow(self, choice: _Choice) -> None:
-        self._seen_choice = True
         if choice.finish_reason is not None:
+            self._seen_choice = True
             self._open_choices.discard(choice.index)
-        else:
+        elif choice.index not in self._open_choices:
+            self._seen_choice = True
             self._open_choices.add(choice.index)
         delta = choice.delta
         if choice.text or (

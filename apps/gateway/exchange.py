@@ -123,23 +123,24 @@ class Exchange:
 
     async def _pump(self, answer: Answer, sink: Sink, chunks: ChunkFilter) -> None:
         events = EventReader()
+        read, feed, take, progress = answer.chunk, events.feed, chunks.take, self._entry.progress
         while not chunks.is_done:
-            data = await answer.chunk()
+            data = await read()
             if not data:
                 if not (chunks.is_finished and events.is_between_events):
                     raise UpstreamFailed("The provider ended its answer before it was complete.")
                 chunks.is_done, passed = True, [DONE]
             else:
-                self.active_at = time.monotonic()
-                passed = chunks.take(events.feed(data))
+                passed = take(feed(data))
             if passed:
-                self._note_first_token()
-                self._entry.progress(chunks.content_chunks)
+                if self._first_token_ms is None:
+                    self._note_first_token()
+                progress(chunks.content_chunks)
                 if not self.client_gone:
                     self._waits_for_client = True
                     await sink.write(passed)
                     self._waits_for_client = False
-                    self.active_at = time.monotonic()
+            self.active_at = time.monotonic()
 
     @staticmethod
     async def _finish_reading(answer: Answer) -> None:

@@ -26,6 +26,8 @@ class EventReader:
             data = self._newlines(data)
         if self._rest:
             data = self._rest + data
+        elif data.startswith(b"data: ") and data.find(b"\n") == len(data) - 2 and data.endswith(b"\n\n"):
+            return [data[6:-2]] if len(data) > 8 else []  # one whole event in one read, as nearly always
         head, separator, self._rest = data.rpartition(b"\n\n")
         if len(self._rest) > MAX_EVENT_BYTES:
             raise UpstreamFailed("The provider sent an event that is too large.")
@@ -61,4 +63,4 @@ def _payload(block: bytes) -> bytes:
 
 def write_events(payloads: list[bytes]) -> bytes:
     """Return the payloads as events, one `data:` line each."""
-    return b"data: " + b"\n\ndata: ".join(payloads) + b"\n\n"
+    return b"data: %b\n\n" % b"\n\ndata: ".join(payloads)
