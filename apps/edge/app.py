@@ -112,7 +112,9 @@ class Edge:
         except ConnectionError:
             request.status = 499
         except Exception as problem:
-            request.id = request.id or request_id_of({})
+            if not request.id:
+                request.id = request_id_of({})
+                logs.request_id.set(request.id)
             request.status = await send_error(send, problem, request.answer_headers())
         if settings.ACCESS_LOG and request.path not in HEALTH:
             _log_access(request)

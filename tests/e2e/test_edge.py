@@ -174,7 +174,8 @@ def test_bad_paging_names_the_parameter(client, query, param):
 
 def test_the_published_key_set_verifies_our_tokens(live_pg: Server):
     [key] = live_pg.call("GET", "/.well-known/jwks.json")["keys"]
-    assert {"kty", "kid", "use", "alg", "n", "e"} == set(key)
+    assert set(key) == {"kty", "kid", "use", "alg", "n", "e", "key_ops"}
+    assert key["key_ops"] == ["verify"]
 
 
 def test_browsers_of_listed_origins_may_call_and_strangers_may_not(client):
