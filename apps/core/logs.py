@@ -28,7 +28,7 @@ _HARMLESS_NAMES = frozenset({"prompt_tokens", "completion_tokens", "cached_token
 _SECRET_SHAPES = re.compile(
     r"\b(?:sk|jan_(?:pk|ak|ok|sa|ek))_[0-9A-Za-z]{8,}"  # our keys
     r"|\bsk-[0-9A-Za-z_-]{8,}"  # providers' keys
-    r"|\beyJ[\w-]+\.[\w-]+\.[\w-]+"  # JSON web tokens
+    r"|\beyJ[\w-]{10,}[\w.-]*"  # JSON web tokens, cut short too
     r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"  # user:password in a URL
     r"|(?i:(?<=bearer )[\w.~+/=-]{8,})"
 )
@@ -118,7 +118,9 @@ def logging_config(*, level: str, log_format: str) -> dict[str, Any]:
         "loggers": {
             "django": {"level": "INFO"},
             "django.server": {"handlers": [], "propagate": True},
-            "uvicorn": {"handlers": [], "propagate": True},
+            # Below INFO the server writes out WebSocket frames, which are people's words.
+            "uvicorn": {"handlers": [], "propagate": True, "level": "INFO"},
+            "celery": {"level": "WARNING"},
             "uvicorn.access": {"level": "WARNING"},
             "aiohttp.access": {"level": "WARNING"},
             "asyncio": {"level": "WARNING"},

@@ -13,6 +13,7 @@ SECRETS = [
     "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ1c2VyIn0.c2lnbmF0dXJl",
     "Bearer abcdefgh12345678",
     "postgres://jan:hunter2hunter2@db/jan",
+    "eyJhbGciOiJSUzI1NiJ9...cut",
 ]
 
 

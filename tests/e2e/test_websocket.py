@@ -100,3 +100,17 @@ async def test_a_page_of_another_origin_is_refused_at_the_handshake(live, key):
     with pytest.raises(websockets.InvalidStatus) as refusal:
         await connect(url(live), origin="https://evil.example", additional_headers={"x-api-key": key})
     assert refusal.value.response.status_code == 403
+
+
+async def test_no_log_holds_what_was_said_or_who_said_it(live, key):
+    token = live.guest_token()
+    async with connect(url(live)) as socket:
+        await socket.send(json.dumps({"type": "auth", "api_key": token}))
+        await said(socket)
+        await socket.send(
+            json.dumps({"model": "plain", "messages": [{"role": "user", "content": "canary-of-content"}]})
+        )
+        await said(socket)
+    written = live.log.read_text()
+    for canary in ("canary-of-content", token[:40], key, "sk-provider-secret-1234"):
+        assert canary not in written
