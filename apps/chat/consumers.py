@@ -28,7 +28,7 @@ from apps.core.strict_json import parse_json
 from apps.gateway.calls import Call
 from apps.gateway.chunks import DONE
 from apps.gateway.exchange import Exchange
-from apps.gateway.runtime import SCOPE_RUNTIME, Runtime
+from apps.gateway.runtime import SCOPE_ADDRESS, SCOPE_RUNTIME, Runtime
 from apps.projects.principal import Principal
 from apps.ratelimit.backends import StreamSlot
 from apps.ratelimit.limiter import refusal_of
@@ -37,7 +37,7 @@ from apps.ratelimit.policy import Caller, windows_for
 SUBPROTOCOL = "jan"
 KEY_PREFIX = "jan-key."
 PATH = "/v1/chat/completions"
-UNAUTHORIZED, FORBIDDEN_ORIGIN = 4401, 4403
+UNAUTHORIZED = 4401
 
 
 class FrameSink:
@@ -155,7 +155,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
     async def _count(self, principal: Principal, slot: StreamSlot) -> None:
         """The same limits as over HTTP, each request counted."""
         caller = Caller(
-            address=str((self.scope.get("client") or ["unknown"])[0]),
+            address=self.scope[SCOPE_ADDRESS],
             user_id=principal.user_id,
             key_id=principal.key_public_id,
             is_guest=principal.is_guest,

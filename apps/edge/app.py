@@ -30,7 +30,7 @@ from apps.edge.requests import (
     without_trust_headers,
 )
 from apps.gateway.calls import BODIES, Call
-from apps.gateway.runtime import SCOPE_RUNTIME, Runtime
+from apps.gateway.runtime import SCOPE_ADDRESS, SCOPE_RUNTIME, Runtime
 from apps.projects.permissions import unauthenticated
 from apps.projects.principal import Principal
 from apps.ratelimit.backends import StreamSlot
@@ -213,7 +213,9 @@ class Edge:
 
     async def websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a WebSocket to Channels, with this process's runtime in its scope."""
-        await self._channels({**scope, SCOPE_RUNTIME: self._running}, receive, send)
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        own = {SCOPE_RUNTIME: self._running, SCOPE_ADDRESS: address_of(scope, headers)}
+        await self._channels({**scope, **own}, receive, send)
 
 
 def _slot_of(principal: Principal, request_id: str) -> StreamSlot:

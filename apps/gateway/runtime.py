@@ -21,6 +21,8 @@ log = logging.getLogger("jan.runtime")
 WRITE_USES_EVERY = 5.0
 # Where the edge leaves the runtime for Channels' consumers.
 SCOPE_RUNTIME = "jan.runtime"
+# And the client's address, as far as our own proxies vouch for it.
+SCOPE_ADDRESS = "jan.address"
 
 
 class Runtime:
