@@ -25,7 +25,7 @@ MODELS = [
     "reset", "fin", "truncated", "status-400", "status-401", "status-429", "status-500", "status-503", "mad-usage",
     "no-usage", "bad-json", "crlf", "split", "odd-lines", "comments", "no-choices", "after-done", "no-done",
     "no-done-cut", "multi-line", "empty-data", "huge", "error-event", "html", "slow", "c5-d1", "c20-d5", "c40-d20",
-    "c100-d20", "c300-d20",
+    "c60-d100", "c100-d20", "c300-d20",
 ]  # fmt: skip
 _PACE = re.compile(r"c(\d+)-d(\d+)")
 
