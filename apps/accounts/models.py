@@ -42,7 +42,7 @@ class User(EpochModel, AbstractBaseUser, PermissionsMixin):
     way it came to be.
     """
 
-    not_cached = frozenset({"last_login", "password"})
+    not_cached = frozenset({"last_login", "last_seen_at"})
 
     id = PublicIdField("user", primary_key=True)
     email = models.EmailField("e-mail", unique=True, null=True, blank=True, help_text="Guests have none.")
@@ -52,6 +52,13 @@ class User(EpochModel, AbstractBaseUser, PermissionsMixin):
     is_guest = models.BooleanField("guest", default=False)
     is_active = models.BooleanField("active", default=True, help_text="Inactive users and their keys are refused.")
     is_staff = models.BooleanField("operator", default=False, help_text="May open this admin.")
+    must_change_password = models.BooleanField(
+        default=False, help_text="Sees nothing but the page that changes it, until it is changed."
+    )
+    session_version = models.PositiveIntegerField(
+        default=0, editable=False, help_text="Raised to end every session and token of the user at once."
+    )
+    last_seen_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -66,6 +73,7 @@ class User(EpochModel, AbstractBaseUser, PermissionsMixin):
         indexes = [
             models.Index(fields=["-created_at"], name="user_created_idx"),
             models.Index(fields=["username"], name="user_username_idx", opclasses=["varchar_pattern_ops"]),
+            models.Index(fields=["last_seen_at"], name="user_last_seen_idx"),
         ]
 
     def __str__(self) -> str:
@@ -79,8 +87,33 @@ class User(EpochModel, AbstractBaseUser, PermissionsMixin):
             if inserting:
                 import_string(settings.ACCOUNTS_PROVISIONER)(self)
 
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        # Sessions and tokens are good for one password and one session version.
+        own = super()._get_session_auth_hash(secret)  # type: ignore[misc]
+        return f"{own}.{self.session_version}"
+
     def get_full_name(self) -> str:
         return self.name
 
     def get_short_name(self) -> str:
         return self.name or str(self)
+
+
+class RefreshTokenFamily(models.Model):
+    """
+    The refresh tokens of one session: each use makes the next one, and only the newest is good.
+
+    An older one that comes back was copied by somebody, so the whole family ends.
+    """
+
+    session_key = models.CharField(max_length=40, unique=True)
+    user = models.ForeignKey(User, models.CASCADE, related_name="refresh_token_families")
+    newest_jti = models.CharField(max_length=36)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        verbose_name_plural = "refresh token families"
+
+    def __str__(self) -> str:
+        return f"tokens of {self.user_id}"

@@ -2,53 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from allauth.account.models import EmailAddress
-from allauth.headless.internal.sessionkit import new_session
-from django.contrib.auth import login
 from django.db import transaction
 from django.http import HttpRequest
+from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.accounts.tokens import TokenStrategy
+from apps.accounts.sessions import issue_tokens
 from apps.core.ids import random_base62
-
-BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
 
 @transaction.atomic
 def log_in_guest(request: HttpRequest) -> tuple[User, dict[str, Any]]:
     """
-    Make a guest and sign it in. Returns the guest and its tokens, `{access_token, refresh_token}`.
+    Make a guest and sign it in. Returns the guest and what `issue_tokens` returns.
 
-    `request` is the plain Django request; the guest gets a session of its own, without a cookie.
+    `request` is the plain Django request.
     """
-    guest = User(is_guest=True, username=f"guest-{random_base62(12).lower()}")
+    guest = User(is_guest=True, username=f"guest-{random_base62(12).lower()}", last_seen_at=timezone.now())
     guest.set_unusable_password()
     guest.save()
-    with _cookieless_session(request):
-        login(request, guest, backend=BACKEND)
-        request.session.save()  # the tokens name this session, so it needs its key
-        tokens = TokenStrategy().create_access_token_payload(request)
-        if tokens is None:
-            raise RuntimeError("the token strategy made no tokens for a user who just signed in")
-        request.session.save()
-    return guest, tokens
-
-
-@contextmanager
-def _cookieless_session(request: HttpRequest) -> Iterator[None]:
-    """Give the request a session that the middleware does not see: the API neither reads nor sets cookies."""
-    session, user = request.session, request.user
-    request.session = new_session()
-    try:
-        yield
-    finally:
-        request.session, request.user = session, user
-        request.META["CSRF_COOKIE_NEEDS_UPDATE"] = False
+    return guest, issue_tokens(request, guest)
 
 
 @transaction.atomic

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.conf import settings
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -60,8 +59,6 @@ class GuestLoginView(APIView):
         return Response(
             {
                 **tokens,
-                "token_type": "Bearer",
-                "expires_in": settings.HEADLESS_JWT_ACCESS_TOKEN_EXPIRES_IN,
                 "user_id": guest.pk,
                 "username": guest.username,
                 "principal_id": guest.pk,

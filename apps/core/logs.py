@@ -19,6 +19,8 @@ import msgspec
 import structlog
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+# As far as our own proxies vouch for it.
+client_address: ContextVar[str | None] = ContextVar("client_address", default=None)
 
 MASK = "[redacted]"
 _SECRET_NAMES = re.compile(

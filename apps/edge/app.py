@@ -108,6 +108,7 @@ class Edge:
             request.headers = read_headers(scope)
             request.id = request_id_of(request.headers)
             logs.request_id.set(request.id)
+            logs.client_address.set(address_of(scope, request.headers))
             await self._serve(request, receive, send)
         except ConnectionError:
             request.status = 499
@@ -175,7 +176,7 @@ class Edge:
 
     async def _count(self, request: Request, slot: StreamSlot | None = None) -> None:
         """Count the request against every limit that concerns it. Raises RateLimited; then nothing was counted."""
-        caller = _caller_of(request.principal, address_of(request.scope, request.headers))
+        caller = _caller_of(request.principal, logs.client_address.get() or "unknown")
         windows = windows_for(request.scope["method"], request.path, caller)
         decision = await self._running.limiter.admit(windows, slot)
         request.decision = decision

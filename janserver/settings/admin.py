@@ -46,7 +46,13 @@ UNFOLD: dict[str, Any] = {
                     _item("Aliases", "label", "catalog_modelalias_changelist"),
                 ],
             },
-            {"title": "Usage", "items": [_item("Requests", "receipt_long", "usage_usagerecord_changelist")]},
+            {
+                "title": "Usage",
+                "items": [
+                    _item("Requests", "receipt_long", "usage_usagerecord_changelist"),
+                    _item("Audit log", "history", "audit_auditevent_changelist"),
+                ],
+            },
         ],
     },
 }

@@ -30,7 +30,11 @@ SECRET_KEY = env.str("SECRET_KEY")
 # Rings: comma-separated, newest first. The first one writes, all of them read.
 API_KEY_PEPPERS = env.list("APIKEY_SECRET")
 ENCRYPTION_KEYS = env.list("MODEL_PROVIDER_SECRET")
-JWT_PRIVATE_KEY = env.str("JWT_PRIVATE_KEY", multiline=True)
+# What signs access and refresh tokens. JWT_SECRET (HMAC) wins; else RSA keys, PEM after PEM.
+JWT_SECRETS = env.list("JWT_SECRET", default=[])
+JWT_PRIVATE_KEYS = env.str("JWT_PRIVATE_KEY", default="", multiline=True)
+# The embedded profile's keys are in this file instead, where `rotate_keys` changes them under a running server.
+JWT_KEY_FILE: Path | None = None
 
 # --- Django -------------------------------------------------------------------------------------
 
@@ -61,6 +65,8 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.headless",
+    "allauth.mfa",
+    "allauth.socialaccount",
     "allauth.usersessions",
     "channels",
     "csp",
@@ -68,10 +74,12 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "apps.core",
+    "apps.audit",
     "apps.ratelimit",
     "apps.accounts",
     "apps.organizations",
     "apps.projects",
+    "apps.sso",
     "apps.api_keys",
     "apps.catalog",
     "apps.usage",
@@ -199,18 +207,27 @@ ACCOUNT_ADAPTER = "apps.accounts.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
-ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 ACCOUNT_RATE_LIMITS = {"login": "30/m/ip", "login_failed": "10/m/ip,5/300s/key"}
+# Who may make an account: "open" anybody, "invitation" whom an operator or organization invited, "closed" nobody.
+SIGNUP = env.str("JAN_SIGNUP", default="open")
+# Whether operators need a second factor to open the admin. Production does not start without.
+OPERATOR_MFA = env.bool("JAN_OPERATOR_MFA", default=False)
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "Jan Server"
+# Browsers allow passkeys on http://localhost only; elsewhere they need https anyway.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not BEHIND_TLS
 HEADLESS_ONLY = False
 HEADLESS_CLIENTS = ("app",)
 HEADLESS_TOKEN_STRATEGY = "apps.accounts.tokens.TokenStrategy"
-HEADLESS_JWT_ALGORITHM = "RS256"
-HEADLESS_JWT_PRIVATE_KEY = JWT_PRIVATE_KEY
 # Seconds an access token is good for. Revocation holds within 2 s all the same.
 HEADLESS_JWT_ACCESS_TOKEN_EXPIRES_IN = env.int("JAN_ACCESS_TOKEN_SECONDS", default=3600)
 HEADLESS_JWT_REFRESH_TOKEN_EXPIRES_IN = env.int("JAN_REFRESH_TOKEN_SECONDS", default=30 * 24 * 3600)
 TOKEN_ISSUER = PUBLIC_URL
 TOKEN_AUDIENCE = "jan-server"
+# Hours a guest lives after its last request.
+GUEST_HOURS = env.float("JAN_GUEST_HOURS", default=24.0)
 
 SESSION_COOKIE_AGE = HEADLESS_JWT_REFRESH_TOKEN_EXPIRES_IN
 SESSION_COOKIE_SECURE = BEHIND_TLS
@@ -278,6 +295,23 @@ JOURNAL_SYNC_SECONDS = env.float("JAN_JOURNAL_SYNC_SECONDS", default=0.05)
 
 EGRESS_RESOLVER: dict[str, str] = env.dict("EGRESS_RESOLVER", default={})
 EGRESS_EXTRA_PUBLIC = env.list("EGRESS_EXTRA_PUBLIC", default=[])
+
+# --- Mail ---------------------------------------------------------------------------------------
+
+# Without SMTP_HOST mails are written to files in the data folder.
+SMTP_HOST = env.str("SMTP_HOST", default="")
+EMAIL_HOST = SMTP_HOST
+EMAIL_PORT = env.int("SMTP_PORT", default=587)
+EMAIL_HOST_USER = env.str("SMTP_USERNAME", default="")
+EMAIL_HOST_PASSWORD = env.str("SMTP_PASSWORD", default="")
+# "starttls", "tls" or "none".
+SMTP_SECURITY = env.str("SMTP_SECURITY", default="starttls")
+EMAIL_USE_TLS = SMTP_SECURITY == "starttls"
+EMAIL_USE_SSL = SMTP_SECURITY == "tls"
+EMAIL_TIMEOUT = 15
+DEFAULT_FROM_EMAIL = env.str("SMTP_SENDER_EMAIL", default="Jan Server <noreply@localhost>")
+EMAIL_SUBJECT_PREFIX = ""
+EMAIL_FILE_PATH = DATA_DIR / "mail"
 
 # --- Logs ---------------------------------------------------------------------------------------
 

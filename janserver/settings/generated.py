@@ -11,24 +11,13 @@ import os
 import secrets
 from pathlib import Path
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-
 _FILE = "secrets.json"
-
-
-def _signing_key() -> str:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
 
 
 _MAKERS = {
     "SECRET_KEY": lambda: secrets.token_urlsafe(48),
     "APIKEY_SECRET": lambda: secrets.token_urlsafe(48),
     "MODEL_PROVIDER_SECRET": lambda: secrets.token_urlsafe(48),
-    "JWT_PRIVATE_KEY": _signing_key,
 }
 
 

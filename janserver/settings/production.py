@@ -13,6 +13,9 @@ from janserver.settings.base import (
     EGRESS_EXTRA_PUBLIC,
     EGRESS_RESOLVER,
     ENCRYPTION_KEYS,
+    JWT_PRIVATE_KEYS,
+    JWT_SECRETS,
+    OPERATOR_MFA,
     REDIS_URL,
     SECRET_KEY,
 )
@@ -34,6 +37,12 @@ _CHECKS = [
         not ENCRYPTION_KEYS or any(map(_weak, ENCRYPTION_KEYS)),
         "MODEL_PROVIDER_SECRET is short or a placeholder: set 32 random characters or more.",
     ),
+    (
+        not JWT_SECRETS and not JWT_PRIVATE_KEYS,
+        "Neither JWT_PRIVATE_KEY nor JWT_SECRET is set: set the key that signs tokens.",
+    ),
+    (any(map(_weak, JWT_SECRETS)), "JWT_SECRET is short or a placeholder: set 32 random characters or more."),
+    (not OPERATOR_MFA, "JAN_OPERATOR_MFA is off: set it to true, so that operators need a second factor."),
     (DEBUG, "DEBUG is on: turn it off."),
     ("*" in ALLOWED_HOSTS, "ALLOWED_HOSTS is *: list the host names clients use."),
     ("*" in ALLOWED_CORS_HOSTS, "ALLOWED_CORS_HOSTS is *: list the origins of your web clients."),

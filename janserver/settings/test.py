@@ -16,7 +16,9 @@ provide_secrets(Path(os.environ["JAN_DATA_DIR"]))
 (Path(os.environ["JAN_DATA_DIR"]) / "static").mkdir(exist_ok=True)  # WhiteNoise warns when it is missing
 
 from janserver.settings.base import *  # noqa: F403
-from janserver.settings.base import DATABASES
+from janserver.settings.base import DATA_DIR, DATABASES
+
+JWT_KEY_FILE = DATA_DIR / "signing-keys.json"
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {

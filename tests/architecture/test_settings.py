@@ -30,6 +30,7 @@ def production(**changes: str) -> dict[str, str]:
         "JAN_PUBLIC_URL": "https://jan.example.org",
         "DATABASE_URL": "postgres://jan:jan@127.0.0.1:1/jan",
         "REDIS_URL": "redis://127.0.0.1:1/0",
+        "JAN_OPERATOR_MFA": "true",
     }
     return {**env, **changes}
 
@@ -50,6 +51,9 @@ def test_safe_production_settings_pass_the_deployment_check():
         ({"SECRET_KEY": "changeme"}, "SECRET_KEY is short or a placeholder"),
         ({"APIKEY_SECRET": "your-api-key-secret-0123456789abcdefgh"}, "APIKEY_SECRET is short or a placeholder"),
         ({"MODEL_PROVIDER_SECRET": "short"}, "MODEL_PROVIDER_SECRET is short or a placeholder"),
+        ({"JWT_SECRET": "changeme"}, "JWT_SECRET is short or a placeholder"),
+        ({"JWT_PRIVATE_KEY": ""}, "Neither JWT_PRIVATE_KEY nor JWT_SECRET is set"),
+        ({"JAN_OPERATOR_MFA": "false"}, "JAN_OPERATOR_MFA is off"),
         ({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS is *"),
         ({"ALLOWED_CORS_HOSTS": "*"}, "ALLOWED_CORS_HOSTS is *"),
         ({"JAN_PUBLIC_URL": "http://jan.example.org"}, "JAN_PUBLIC_URL is not https"),
