@@ -9,11 +9,12 @@ from apps.accounts.urls import auth_urlpatterns as account_urls
 from apps.accounts.views import JWKSView
 from apps.api_keys.urls import auth_urlpatterns as api_key_urls
 from apps.health.urls import root_urlpatterns as health_urls
+from apps.projects.urls import auth_urlpatterns as upgrade_urls
 
 admin.autodiscover()
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
-auth = [*account_urls, *api_key_urls]
+auth = [*account_urls, *upgrade_urls, *api_key_urls]
 v1 = [
     path("auth/", include(auth)),
     path("", include("apps.catalog.urls")),

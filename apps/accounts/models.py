@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import datetime
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models, transaction
+from django.db.models import Q
 from django.utils.module_loading import import_string
 
 from apps.core.epoch import EpochModel, EpochQuerySet
@@ -18,6 +20,10 @@ class UserQuerySet(EpochQuerySet["User"]):
     def signed_in_by(self, email: str) -> User | None:
         """Return the account of an e-mail address, spelled in any case, or None."""
         return self.filter(email=email.strip().lower()).first()
+
+    def silent_guests(self, since: datetime.datetime) -> Self:
+        """Return guests that made no request since then, or were made before it and never made one."""
+        return self.filter(Q(last_seen_at__lt=since) | Q(last_seen_at=None, created_at__lt=since), is_guest=True)
 
 
 class UserManager(BaseUserManager["User"]):

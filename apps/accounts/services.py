@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import datetime
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from allauth.account.adapter import get_adapter
 from allauth.account.models import EmailAddress
+from django.contrib.auth.password_validation import validate_password
+from django.contrib.sessions.backends.base import SessionBase
+from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.accounts.sessions import issue_tokens
+from apps.accounts.sessions import actor_of, issue_tokens, renew_session
+from apps.audit.services import Action, record
+from apps.core.errors import BadRequest, Conflict
 from apps.core.ids import random_base62
+
+SEEN_EVERY = datetime.timedelta(minutes=5)
 
 
 @transaction.atomic
@@ -25,6 +36,74 @@ def log_in_guest(request: HttpRequest) -> tuple[User, dict[str, Any]]:
     guest.set_unusable_password()
     guest.save()
     return guest, issue_tokens(request, guest)
+
+
+@transaction.atomic
+def upgrade_guest(
+    *,
+    guest: User,
+    session: SessionBase,
+    email: str,
+    username: str = "",
+    full_name: str = "",
+    password: str | None = None,
+) -> None:
+    """
+    Make an account of a guest; what it owns, its session and its tokens stay.
+
+    The address belongs to the account only once the link mailed to it is followed: until then
+    nobody signs in with it, and the account's `email` is empty. Whether it is taken shows in
+    what is mailed and nowhere else. Raises BadRequest for an address or password that is not
+    accepted, Conflict if the user is no guest (any more).
+    """
+    email = email.strip().lower()
+    _accept("email", lambda: get_adapter().clean_email(email))
+    names = {"username": username or guest.username, "name": full_name}
+    if not User.objects.get_queryset().filter(pk=guest.pk, is_guest=True).update(is_guest=False, **names):
+        raise Conflict("Only a guest can be upgraded.", code="not_a_guest")
+    guest.refresh_from_db()
+    if password is not None:
+        _accept("password", lambda: validate_password(password, guest))
+        guest.set_password(password)
+        guest.save(update_fields=["password"])
+        renew_session(session, guest)
+    address = EmailAddress.objects.create(user=guest, email=email)
+    record(Action.USER_UPGRADED, actor=actor_of(guest), target_kind="user", target_id=guest.pk)
+    transaction.on_commit(lambda: _ask_to_confirm(address))
+
+
+def _accept(param: str, check: Callable[[], object]) -> None:
+    try:
+        check()
+    except ValidationError as problem:
+        raise BadRequest(" ".join(problem.messages), param=param) from None
+
+
+def _ask_to_confirm(address: EmailAddress) -> None:
+    if EmailAddress.objects.filter(email=address.email, verified=True).exists():
+        get_adapter().send_account_already_exists_mail(address.email)
+    else:
+        address.send_confirmation()
+
+
+@transaction.atomic
+def give_way(*, address: EmailAddress) -> None:
+    """
+    Take an address that its owner is about to confirm from whoever only claimed it.
+
+    Anybody may type any address at sign-up; following the mailed link is the proof.
+    """
+    others = EmailAddress.objects.filter(email=address.email).exclude(user=address.user_id)
+    if not others.filter(verified=True).exists():
+        others.delete()
+        User.objects.get_queryset().filter(email=address.email).exclude(pk=address.user_id).update(email=None)
+
+
+def note_seen(user_ids: Iterable[str]) -> None:
+    """Write that these users made a request just now, at most every five minutes each."""
+    now = timezone.now()
+    stale = Q(last_seen_at=None) | Q(last_seen_at__lt=now - SEEN_EVERY)
+    User.objects.get_queryset().filter(stale, pk__in=list(user_ids)).update(last_seen_at=now)
 
 
 @transaction.atomic

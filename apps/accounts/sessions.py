@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from allauth.headless.internal.sessionkit import new_session
@@ -19,7 +19,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from apps.accounts.models import RefreshTokenFamily, User
-from apps.accounts.tokens import Token, TokenUse, sign, verify_refresh_token
+from apps.accounts.tokens import Token, TokenUse, sign, verify_refresh_token, verify_token
 from apps.audit.services import Action, Actor, record
 from apps.core.epoch import raise_epoch
 from apps.core.errors import Unauthenticated
@@ -113,6 +113,21 @@ def _next_tokens(token: Token) -> dict[str, Any] | None:
 def end_session(session: SessionBase) -> None:
     """End a session and every token of it, everywhere within two seconds."""
     end_sessions_by_key([str(session.session_key)])
+
+
+def revoke_token(token: str) -> None:
+    """End the session a token belongs to (RFC 7009). A token that proves nothing is passed over in silence."""
+    with suppress(Unauthenticated):
+        log_out(token)
+
+
+@transaction.atomic
+def log_out(token: str) -> None:
+    """End the session of an access or refresh token. Raises Unauthenticated."""
+    verified = verify_token(token)
+    end_session(verified.session)
+    user = verified.user
+    record(Action.LOGOUT_SUCCEEDED, actor=actor_of(user), target_kind="user", target_id=user.pk)
 
 
 @transaction.atomic

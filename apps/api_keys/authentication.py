@@ -12,6 +12,7 @@ from apps.accounts.tokens import looks_like_token, verify_access_token
 from apps.api_keys.models import ApiKey
 from apps.api_keys.tokens import is_well_formed
 from apps.core.errors import BadRequest, Forbidden, Unauthenticated
+from apps.core.http.bearer import bearer_of
 from apps.organizations.models import Membership, Organization
 from apps.organizations.roles import Scope, scopes_of
 from apps.projects.models import Project, default_project
@@ -139,16 +140,9 @@ def _principal_in(
 
 def credentials_of(headers: dict[str, str]) -> Credentials:
     """Read the credentials out of request headers (names in lower case). Raises Unauthenticated."""
-    bearer = None
-    authorization = headers.get("authorization")
-    if authorization:
-        scheme, _, value = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not value.strip():
-            raise Unauthenticated("Authorization must be 'Bearer <key or token>'.", code="invalid_authorization")
-        bearer = value.strip()
     return Credentials(
         api_key=headers.get("x-api-key") or None,
-        bearer=bearer,
+        bearer=bearer_of(headers.get("authorization")),
         organization=headers.get("openai-organization") or None,
         project=headers.get("openai-project") or None,
     )

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import time
 
+from apps.accounts.services import note_seen
 from apps.api_keys.authentication import Credentials, resolve
 from apps.api_keys.services import note_use
 from apps.core.db import in_db_thread
@@ -33,6 +34,7 @@ class PrincipalCache:
         self._asking: dict[bytes, asyncio.Task[Principal | None]] = {}
         self._generation = 0
         self._used_keys: set[int] = set()
+        self._seen_users: set[str] = set()
         watch.on_change(self._drop)
 
     async def _drop(self) -> None:
@@ -52,8 +54,10 @@ class PrincipalCache:
         principal = self._known.get(key)
         if principal is None or not self._watch.is_fresh or _expired(principal):
             principal = await self._ask(key, credentials)
-        if principal is not None and principal.key_id is not None:
-            self._used_keys.add(principal.key_id)
+        if principal is not None:
+            self._seen_users.add(principal.user_id)
+            if principal.key_id is not None:
+                self._used_keys.add(principal.key_id)
         return principal
 
     async def _ask(self, key: bytes, credentials: Credentials) -> Principal | None:
@@ -89,10 +93,13 @@ class PrincipalCache:
             entries.clear()
 
     async def write_uses(self) -> None:
-        """Write down which keys were used since the last call."""
+        """Write down which keys were used, and who was seen, since the last call."""
         used, self._used_keys = self._used_keys, set()
+        seen, self._seen_users = self._seen_users, set()
         if used:
             await in_db_thread(note_use, used)
+        if seen:
+            await in_db_thread(note_seen, seen)
 
 
 def _expired(principal: Principal) -> bool:

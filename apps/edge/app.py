@@ -43,6 +43,10 @@ Scope = dict[str, Any]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 INFERENCE = {f"/v1/{endpoint}": endpoint for endpoint in BODIES}
+# Routes that read the credential themselves: it may be one that opens nothing else, such as a refresh token.
+OWN_CREDENTIAL = frozenset(
+    f"/v1/auth/{name}" for name in ("refresh-token", "refresh", "revoke", "logout", "validate", "validate-api-key")
+)
 HEALTH = frozenset({"/health", "/healthz", "/healthcheck", "/readyz", "/v1/healthz", "/v1/readyz"})
 _API_HEADERS: Headers = [
     (b"cache-control", b"no-store"),
@@ -162,7 +166,8 @@ class Edge:
 
     async def _admit(self, request: Request, *, is_api: bool) -> None:
         if is_api:
-            request.scope[SCOPE_PRINCIPAL] = await self._authenticate(request)
+            own = request.path in OWN_CREDENTIAL
+            request.scope[SCOPE_PRINCIPAL] = None if own else await self._authenticate(request)
         await self._count(request)
 
     async def _authenticate(self, request: Request) -> Principal | None:

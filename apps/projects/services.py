@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import datetime
+
+from allauth.usersessions.models import UserSession
+from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.accounts.services import SEEN_EVERY
+from apps.accounts.sessions import end_sessions_by_key
+from apps.audit.services import SYSTEM, Action, Actor, record
 from apps.organizations.models import Membership, Organization
 from apps.organizations.roles import Role
 from apps.projects.models import Project
 
 DEFAULT_PROJECT_NAME = "Default project"
+_PURGE_AT_ONCE = 200
 
 
 @transaction.atomic
@@ -24,3 +33,27 @@ def create_organization(*, name: str, owner: User, is_personal: bool = False) ->
 def provision_personal_tenant(user: User) -> Organization:
     """Give a new account what every account has: an organization of its own with a default project."""
     return create_organization(name=f"{user.get_short_name()}'s organization"[:128], owner=user, is_personal=True)
+
+
+@transaction.atomic
+def delete_account(*, user: User, actor: Actor, reason: str) -> None:
+    """
+    Delete a user with everything it owns: sessions, tokens, keys, and organizations that are its alone.
+
+    The usage ledger stays: what was accepted stays accounted for.
+    """
+    end_sessions_by_key(list(UserSession.objects.filter(user=user).values_list("session_key", flat=True)))
+    Organization.objects.filter(is_personal=True, memberships__user=user).delete()
+    record(Action.USER_DELETED, actor=actor, target_kind="user", target_id=user.pk, reason=reason)
+    user.delete()
+
+
+def purge_guests() -> int:
+    """Delete guests that made no request for GUEST_HOURS, with all they own. Returns how many."""
+    silent_since = timezone.now() - datetime.timedelta(hours=settings.GUEST_HOURS) - SEEN_EVERY
+    purged = 0
+    while guests := list(User.objects.get_queryset().silent_guests(silent_since)[:_PURGE_AT_ONCE]):
+        for guest in guests:
+            delete_account(user=guest, actor=SYSTEM, reason="guest fell silent")
+        purged += len(guests)
+    return purged

@@ -166,12 +166,16 @@ CELERY_BROKER_URL = REDIS_URL or "memory://"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
 # Every task has its place here; a test looks for those that have none.
-CELERY_TASK_ROUTES = {"apps.catalog.tasks.*": {"queue": "default"}}
+CELERY_TASK_ROUTES = {
+    "apps.catalog.tasks.*": {"queue": "default"},
+    "apps.projects.tasks.*": {"queue": "default"},
+}
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {} if REDIS_URL else {"polling_interval": 0.1}
 CELERY_BEAT_SCHEDULE = {
+    "tidy-accounts": {"task": "apps.projects.tasks.tidy_accounts", "schedule": 600.0},
     "sync-providers": {"task": "apps.catalog.tasks.sync_providers", "schedule": 3600.0},
 }
 

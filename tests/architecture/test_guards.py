@@ -18,6 +18,9 @@ MAX_LINES, MAX_FUNCTION = 400, 60
 # Views that need no credential, and why.
 PUBLIC = {
     "GuestLoginView": "whoever signs in has no credential yet",
+    "RefreshTokenView": "the refresh token is the credential",
+    "RevokeView": "RFC 7009: the token is the credential",
+    "LogoutView": "reads the token itself: a refresh token will do",
     "JWKSView": "public keys",
     "HealthView": "asked by load balancers",
     "LivenessView": "asked by load balancers",
