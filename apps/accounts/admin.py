@@ -3,6 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from allauth.usersessions.models import UserSession
 from django import forms
 from django.contrib import admin
@@ -17,8 +19,8 @@ from apps.accounts import services
 from apps.accounts.models import User
 from apps.core.admin import OperatorAdmin
 
-# Operators need none of these: rights come from roles, addresses and sessions from the user.
-for model in (Group, EmailAddress, UserSession):
+# Operators need none of these: rights come from roles, the rest from the user.
+for model in (Group, EmailAddress, UserSession, Authenticator, SocialAccount, SocialApp, SocialToken):
     if admin.site.is_registered(model):
         admin.site.unregister(model)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import serializers
 from rest_framework.parsers import FormParser
 from rest_framework.request import Request
@@ -102,6 +102,14 @@ class RefreshTokenView(APIView):
         if not token:
             raise BadRequest("Send a refresh token.", code="missing_required_parameter", param="refresh_token")
         return Response(sessions.refresh_tokens(token), headers={"Cache-Control": "no-store"})
+
+
+@extend_schema_view(
+    post=extend_schema(operation_id="refresh", summary="Refresh an access token (short name)"),
+    get=extend_schema(operation_id="refreshByGet", summary="Refresh an access token (short name, older clients)"),
+)
+class RefreshView(RefreshTokenView):
+    """The same under the name that newer clients use."""
 
 
 class RevokeView(APIView):

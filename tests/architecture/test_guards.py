@@ -19,6 +19,7 @@ MAX_LINES, MAX_FUNCTION = 400, 60
 PUBLIC = {
     "GuestLoginView": "whoever signs in has no credential yet",
     "RefreshTokenView": "the refresh token is the credential",
+    "RefreshView": "the refresh token is the credential",
     "RevokeView": "RFC 7009: the token is the credential",
     "LogoutView": "reads the token itself: a refresh token will do",
     "JWKSView": "public keys",

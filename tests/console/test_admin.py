@@ -18,6 +18,9 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.api_keys.services import create_key
 from apps.api_keys.tokens import KeyKind
+from apps.audit.models import AuditEvent
+from apps.audit.services import Action, Actor
+from apps.audit.services import record as record_audit
 from apps.catalog.models import Model, ModelAlias, Provider, ProviderKind, Route
 from apps.core.ids import new_id
 from apps.organizations.models import Membership, Organization
@@ -26,7 +29,7 @@ from apps.usage.models import State, UsageRecord
 from tests.console.conftest import SIGN_IN
 
 REGISTERED = [model._meta.label for model in admin.site._registry]
-NO_ADD = {"usage.UsageRecord"}
+NO_ADD = {"usage.UsageRecord", "audit.AuditEvent"}
 ADMIN_POLICY = {"script-src 'self' 'unsafe-eval'", "style-src 'self' 'unsafe-inline'", "img-src 'self' data:"}
 
 
@@ -59,7 +62,10 @@ def fill(number: int) -> dict[str, Any]:
         completion_tokens=1200,
         accepted_at=timezone.now() - datetime.timedelta(minutes=number),
     )
-    rows = (user, organization, membership, project, key, provider, model, route, alias, record)
+    actor = Actor("user", user.pk, user.email)
+    record_audit(Action.USER_ADDED, actor=actor, target_kind="user", target_id=f"target_{number}")
+    event = AuditEvent.objects.get(actor_id=user.pk)
+    rows = (user, organization, membership, project, key, provider, model, route, alias, record, event)
     return {row._meta.label: row for row in rows}
 
 
@@ -94,6 +100,7 @@ def test_a_search_finds_and_misses(admin_client: Client, label: str):
         "catalog.Route": "m",
         "catalog.ModelAlias": "alias",
         "usage.UsageRecord": "req_1",
+        "audit.AuditEvent": "target_1",
     }[label]
     found = [admin_client.get(address(label, "changelist"), {"q": term}) for term in (wanted, "nothing")]
     rows = [list(answer.context["cl"].result_list) for answer in found]
