@@ -10,7 +10,7 @@ class StrictSerializer(serializers.Serializer[Any]):
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, dict):
-            raise serializers.ValidationError("The body must be a JSON object.")
+            raise serializers.ValidationError({"non_field_errors": ["The body must be a JSON object."]})
         for name in data:
             if name not in self.fields:
                 raise serializers.ValidationError(
