@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from urllib.parse import urlsplit
-
-from django.conf import settings
+from apps.core.origins import is_allowed
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -13,25 +10,6 @@ _EXPOSED = (
     b"x-request-id, x-auth-method, openai-processing-ms, openai-organization, openai-project, retry-after, "
     b"x-should-retry, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset"
 )
-
-
-@lru_cache(maxsize=1024)
-def is_allowed(origin: str) -> bool:
-    """
-    Say whether ALLOWED_CORS_HOSTS lists this origin.
-
-    `*example.com` matches example.com and names under it, over https only: never `evilexample.com`.
-    """
-    for allowed in settings.ALLOWED_CORS_HOSTS:
-        if not allowed.startswith("*"):
-            if origin == allowed.rstrip("/"):
-                return True
-            continue
-        parts, suffix = urlsplit(origin), allowed.lstrip("*.")
-        host = parts.hostname or ""
-        if parts.scheme == "https" and suffix and (host == suffix or host.endswith("." + suffix)):
-            return True
-    return False
 
 
 def headers_for(origin: str | None) -> Headers:

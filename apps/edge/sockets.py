@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from apps.chat.http import Receive, Send
-from apps.edge.cors import is_allowed
+from apps.core.origins import is_allowed
 
 
 async def refuse_foreign_origin(scope: dict[str, Any], receive: Receive, send: Send) -> bool:

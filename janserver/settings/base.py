@@ -207,7 +207,8 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/admin/"
-ACCOUNT_ADAPTER = "apps.accounts.adapter.AccountAdapter"
+# The adapter of apps.accounts, which also keeps to the domains that must use single sign-on.
+ACCOUNT_ADAPTER = "apps.sso.account_adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
@@ -232,6 +233,24 @@ TOKEN_ISSUER = PUBLIC_URL
 TOKEN_AUDIENCE = "jan-server"
 # Hours a guest lives after its last request.
 GUEST_HOURS = env.float("JAN_GUEST_HOURS", default=24.0)
+
+# --- Single sign-on: each of these two becomes a row, which the admin shows beside others -----------
+
+SOCIALACCOUNT_ADAPTER = "apps.sso.adapter.SocialAccountAdapter"
+GOOGLE_CLIENT_ID = env.str("OAUTH2_GOOGLE_CLIENT_ID", default="")
+GOOGLE_CLIENT_SECRET = env.str("OAUTH2_GOOGLE_CLIENT_SECRET", default="")
+# Where Google sends clients of the API; a web client's own page may be it and POST what it got.
+GOOGLE_REDIRECT_URL = env.str("OAUTH2_GOOGLE_REDIRECT_URL", default="")
+# An OpenID Connect provider: ISSUER, or Keycloak's address and realm, or the address of a discovery document.
+OIDC_ISSUER = env.str("ISSUER", default="")
+KEYCLOAK_BASE_URL = env.str("KEYCLOAK_BASE_URL", default="").rstrip("/")
+KEYCLOAK_REALM = env.str("KEYCLOAK_REALM", default="jan")
+OIDC_DISCOVERY_URL = env.str("OIDC_DISCOVERY_URL", default="")
+OIDC_CLIENT_ID = env.str("OIDC_CLIENT_ID", default="")
+OIDC_CLIENT_SECRET = env.str("OIDC_CLIENT_SECRET", default="")
+# Its access tokens open the API: where its keys are, and whom the tokens have to be made for.
+JWKS_URL = env.str("JWKS_URL", default="")
+OIDC_AUDIENCES = [*env.list("AUDIENCE", default=[]), *env.list("ACCOUNT", default=[])]
 
 SESSION_COOKIE_AGE = HEADLESS_JWT_REFRESH_TOKEN_EXPIRES_IN
 SESSION_COOKIE_SECURE = BEHIND_TLS
