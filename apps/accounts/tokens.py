@@ -25,6 +25,7 @@ from apps.accounts.signing_keys import key_ring
 from apps.core.errors import Unauthenticated
 
 LEEWAY_SECONDS = 30
+_HEADER = {"alg", "kid", "typ"}  # ours has no more; `crit`, `jku`, `jwk` or `x5u` come from elsewhere
 
 
 class TokenUse(StrEnum):
@@ -131,7 +132,7 @@ def _verify(token: str, use: TokenUse) -> Token:
 def _decode(token: str, use: TokenUse) -> dict[str, Any]:
     header = jwt.get_unverified_header(token)
     key = key_ring().get(header.get("kid"))
-    if key is None or header.get("typ") != use.value or "crit" in header:
+    if key is None or header.get("typ") != use.value or set(header) != _HEADER:
         raise jwt.InvalidTokenError("not one of ours")
     return jwt.decode(
         token,
