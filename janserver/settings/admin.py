@@ -38,6 +38,15 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
+                "title": "Sign-in",
+                "items": [
+                    _item("Sessions", "devices", "usersessions_usersession_changelist"),
+                    _item("E-mail addresses", "mail", "account_emailaddress_changelist"),
+                    _item("Second factors", "shield_lock", "mfa_authenticator_changelist"),
+                    _item("Accounts elsewhere", "link", "socialaccount_socialaccount_changelist"),
+                ],
+            },
+            {
                 "title": "Catalog",
                 "items": [
                     _item("Providers", "dns", "catalog_provider_changelist"),

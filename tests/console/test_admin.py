@@ -7,6 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
+from allauth.usersessions.models import UserSession
 from django.apps import apps
 from django.contrib import admin
 from django.db import connection
@@ -29,7 +33,14 @@ from apps.usage.models import State, UsageRecord
 from tests.console.conftest import SIGN_IN
 
 REGISTERED = [model._meta.label for model in admin.site._registry]
-NO_ADD = {"usage.UsageRecord", "audit.AuditEvent"}
+NO_ADD = {
+    "usage.UsageRecord",
+    "audit.AuditEvent",
+    "usersessions.UserSession",
+    "account.EmailAddress",
+    "socialaccount.SocialAccount",
+    "mfa.Authenticator",
+}
 ADMIN_POLICY = {"script-src 'self' 'unsafe-eval'", "style-src 'self' 'unsafe-inline'", "img-src 'self' data:"}
 
 
@@ -65,8 +76,18 @@ def fill(number: int) -> dict[str, Any]:
     actor = Actor("user", user.pk, user.email)
     record_audit(Action.USER_ADDED, actor=actor, target_kind="user", target_id=f"target_{number}")
     event = AuditEvent.objects.get(actor_id=user.pk)
-    rows = (user, organization, membership, project, key, provider, model, route, alias, record, event)
+    tenancy = (user, organization, membership, project, key)
+    rows = (*tenancy, *ways_in(user, number), provider, model, route, alias, record, event)
     return {row._meta.label: row for row in rows}
+
+
+def ways_in(user: User, number: int) -> tuple[Any, ...]:
+    """One row of everything by which a user signs in."""
+    session = UserSession.objects.create(user=user, ip="192.0.2.7", session_key=f"session-{number}", user_agent="curl")
+    email = EmailAddress.objects.create(user=user, email=user.email or "", verified=True, primary=True)
+    account = SocialAccount.objects.create(user=user, provider="google", uid=f"uid-{number}")
+    factor = Authenticator.objects.create(user=user, type="totp", data={"secret": f"sealed-totp-secret-{number:04}"})
+    return session, email, account, factor
 
 
 def address(label: str, page: str, *args: Any) -> str:
@@ -91,6 +112,10 @@ def test_a_search_finds_and_misses(admin_client: Client, label: str):
     row = fill(1)[label]
     wanted = {
         "accounts.User": "USER1@exam",
+        "usersessions.UserSession": "user1@",
+        "account.EmailAddress": "USER1@exam",
+        "socialaccount.SocialAccount": "user1@",
+        "mfa.Authenticator": "user1@",
         "organizations.Organization": "user1@",
         "organizations.Membership": "user1@",
         "projects.Project": "Default",
@@ -134,6 +159,16 @@ def test_no_page_shows_a_providers_credential(admin_client: Client):
     assert all("sk-provider-secret-0001" not in page for page in pages)
     assert all(row.sealed_credential not in page for page in pages)
     assert "…0001" in pages[1]
+
+
+def test_no_page_shows_what_is_in_a_second_factor_or_which_session_it_is(admin_client: Client):
+    rows = fill(1)
+    pages = [
+        admin_client.get(url).content.decode()
+        for label in ("mfa.Authenticator", "usersessions.UserSession", "accounts.User")
+        for url in (address(label, "changelist"), address(label, "change", rows[label].pk))
+    ]
+    assert all("sealed-totp-secret" not in page and "session-1" not in page for page in pages)
 
 
 @pytest.mark.parametrize("label", REGISTERED)
