@@ -103,6 +103,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
+    "apps.accounts.middleware.AccountPolicyMiddleware",
 ]
 
 TEMPLATES: list[dict[str, Any]] = [
@@ -221,6 +222,15 @@ OPERATOR_MFA = env.bool("JAN_OPERATOR_MFA", default=False)
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = "Jan Server"
+MFA_ADAPTER = "apps.accounts.mfa.MFAAdapter"
+MFA_FORMS = {
+    "add_webauthn": "apps.accounts.mfa_forms.AddPasskeyForm",
+    "login_webauthn": "apps.accounts.mfa_forms.SignInForm",
+    "authenticate_webauthn": "apps.accounts.mfa_forms.SecondStepForm",
+    "reauthenticate_webauthn": "apps.accounts.mfa_forms.ConfirmForm",
+}
+# Seconds for which having signed in, or confirmed who one is, opens what is sensitive.
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
 # Browsers allow passkeys on http://localhost only; elsewhere they need https anyway.
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not BEHIND_TLS
 HEADLESS_ONLY = False

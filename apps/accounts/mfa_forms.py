@@ -1,0 +1,59 @@
+"""allauth's passkey forms, deaf to malformed credentials: some of those raise inside the library."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.mfa.adapter import get_adapter
+from allauth.mfa.webauthn.forms import (
+    AddWebAuthnForm,
+    AuthenticateWebAuthnForm,
+    LoginWebAuthnForm,
+    ReauthenticateWebAuthnForm,
+)
+from django import forms
+from fido2.webauthn import AuthenticationResponse, AuthenticatorAttestationResponse, RegistrationResponse
+
+
+class CredentialField(forms.JSONField):
+    """What a browser's authenticator answered, if it can be read as `shape` at all."""
+
+    widget = forms.HiddenInput
+
+    def __init__(self, shape: type[RegistrationResponse] | type[AuthenticationResponse]) -> None:
+        super().__init__()
+        self._shape = shape
+
+    def clean(self, value: Any) -> Any:
+        try:
+            answer = super().clean(value)
+            readable = self._is_complete(self._shape.from_dict(answer).response)
+        except forms.ValidationError:
+            raise
+        except Exception:  # bytes of a stranger's choosing, read by three decoders: any of them may raise anything
+            raise get_adapter().validation_error("incorrect_code") from None
+        if not readable:
+            raise get_adapter().validation_error("incorrect_code")
+        return answer
+
+    @staticmethod
+    def _is_complete(response: Any) -> bool:
+        if isinstance(response, AuthenticatorAttestationResponse):
+            return response.attestation_object.auth_data.credential_data is not None
+        return b"\x00" not in (response.user_handle or b"")  # PostgreSQL would refuse to look for it
+
+
+class AddPasskeyForm(AddWebAuthnForm):
+    credential = CredentialField(RegistrationResponse)
+
+
+class SignInForm(LoginWebAuthnForm):
+    credential = CredentialField(AuthenticationResponse)
+
+
+class SecondStepForm(AuthenticateWebAuthnForm):
+    credential = CredentialField(AuthenticationResponse)
+
+
+class ConfirmForm(ReauthenticateWebAuthnForm):
+    credential = CredentialField(AuthenticationResponse)
