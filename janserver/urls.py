@@ -8,6 +8,7 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSpli
 from apps.accounts.urls import auth_urlpatterns as account_urls
 from apps.accounts.views import JWKSView
 from apps.api_keys.urls import auth_urlpatterns as api_key_urls
+from apps.api_keys.urls import user_urlpatterns as user_urls
 from apps.health.urls import root_urlpatterns as health_urls
 from apps.projects.urls import auth_urlpatterns as upgrade_urls
 
@@ -17,6 +18,7 @@ admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-a
 auth = [*account_urls, *upgrade_urls, *api_key_urls]
 v1 = [
     path("auth/", include(auth)),
+    path("user/", include(user_urls)),
     path("", include("apps.catalog.urls")),
     path("", include("apps.health.urls")),
 ]

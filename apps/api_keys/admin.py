@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
+from apps.accounts.sessions import actor_of
 from apps.api_keys import services
 from apps.api_keys.models import ApiKey
 from apps.api_keys.tokens import KeyKind
@@ -96,7 +97,8 @@ class ApiKeyAdmin(OperatorAdmin):
 
     @action(description="Revoke", permissions=["change"])
     def revoke(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> None:
-        revoked = sum(services.revoke_key(key=key) for key in keys)
+        actor = actor_of(request.user)  # type: ignore[arg-type]
+        revoked = sum(services.revoke_key(key=key, actor=actor) for key in keys)
         self.message_user(request, f"{revoked} keys stop working everywhere within two seconds.")
 
     def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
@@ -117,6 +119,7 @@ class ApiKeyAdmin(OperatorAdmin):
             project=obj.project,
             user=obj.user,
             scopes=[Scope(scope) for scope in form.cleaned_data["scopes"]],
+            actor=actor_of(request.user),  # type: ignore[arg-type]
             expires_at=obj.expires_at,
         )
         obj.__dict__.update(made.__dict__)

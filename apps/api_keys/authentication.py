@@ -18,8 +18,6 @@ from apps.organizations.roles import Scope, scopes_of
 from apps.projects.models import Project, default_project
 from apps.projects.principal import Principal
 
-_SCOPES = frozenset(scope.value for scope in Scope)
-
 # Where the edge leaves the caller for Django and Channels.
 SCOPE_PRINCIPAL = "jan.principal"
 
@@ -77,15 +75,15 @@ def _of_key(secret: str, wanted: Credentials) -> Principal:
     membership = Membership.objects.filter(user_id=key.user_id, organization_id=key.organization_id).first()
     if membership is None:
         raise _unknown_key()
+    ends = key.good_until(secret)
     return _principal_in(
         key.user,
         membership,
         key.project,
-        scopes=frozenset(Scope(scope) for scope in key.scopes if scope in _SCOPES),
+        scopes=key.rights,
         auth_method="api_key",
-        key_id=key.pk,
-        key_public_id=key.public_id,
-        expires_at=key.expires_at.timestamp() if key.expires_at else None,
+        key=key,
+        expires_at=ends.timestamp() if ends else None,
     )
 
 
@@ -117,8 +115,7 @@ def _principal_in(
     *,
     auth_method: str,
     scopes: frozenset[Scope] | None = None,
-    key_id: int | None = None,
-    key_public_id: str | None = None,
+    key: ApiKey | None = None,
     expires_at: float | None = None,
 ) -> Principal:
     """A credential's rights, cut down to what its user may do in that organization today."""
@@ -132,8 +129,9 @@ def _principal_in(
         project_public_id=project.public_id,
         scopes=rights if scopes is None else rights & scopes,
         auth_method=auth_method,
-        key_id=key_id,
-        key_public_id=key_public_id,
+        key_id=key.pk if key else None,
+        key_public_id=key.public_id if key else None,
+        key_kind=key.kind if key else None,
         expires_at=expires_at,
     )
 

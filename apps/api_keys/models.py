@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hmac
 from typing import ClassVar, Self
 
@@ -14,7 +15,11 @@ from apps.api_keys.tokens import PREFIXES, KeyKind, digests, is_well_formed
 from apps.core.epoch import EpochModel, EpochQuerySet
 from apps.core.ids import PublicIdField
 from apps.organizations.models import Organization
+from apps.organizations.roles import Permission, Scope, permissions_of
 from apps.projects.models import Project
+from apps.projects.principal import Principal
+
+_SCOPES = frozenset(Scope)
 
 
 class ApiKeyQuerySet(EpochQuerySet["ApiKey"]):
@@ -28,23 +33,45 @@ class ApiKeyQuerySet(EpochQuerySet["ApiKey"]):
         """Keys of kind user that belong to this user."""
         return self.filter(kind=KeyKind.USER, user_id=user_id)
 
+    def with_public_id(self, public_id: str) -> ApiKey | None:
+        return self.filter(public_id=public_id).first()
+
+    def visible_to(self, principal: Principal) -> Self:
+        """
+        The keys a caller may see and change: its project's, and its own personal ones.
+
+        A key acts in one project and sees no further; one that is a project's sees nobody's personal keys.
+        """
+        here = self.in_project(principal.project_id)
+        shared = here.filter(kind=KeyKind.PROJECT)
+        if principal.key_kind == KeyKind.PROJECT:
+            return shared
+        within = here if principal.key_id is not None else self.in_organization(principal.organization_id)
+        return shared | within.personal(principal.user_id)
+
+    def unended(self) -> Self:
+        """Keys that are neither revoked nor expired."""
+        return self.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()), revoked_at=None)
+
     def usable(self) -> Self:
-        return self.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()), revoked_at=None, user__is_active=True)
+        return self.unended().filter(user__is_active=True)
 
     def for_token(self, token: str) -> ApiKey | None:
         """Return the usable key that `token` proves, or None; never says which part was wrong."""
         if not is_well_formed(token):
             return None
-        by_pepper = digests(token)
-        found = self.usable().select_related("user", "organization", "project").filter(digest__in=by_pepper.values())
-        for key in found:
-            if hmac.compare_digest(key.digest, by_pepper.get(key.pepper_id, "")):
-                return key
-        return None
+        sent = list(digests(token).values())
+        rotated = Q(previous_digest__in=sent, previous_expires_at__gt=timezone.now())
+        found = self.usable().select_related("user", "organization", "project").filter(Q(digest__in=sent) | rotated)
+        return next((key for key in found if key.is_newest(token) or key.is_previous(token)), None)
 
 
 class ApiKey(EpochModel):
-    """A credential of a user or a project. It never has more rights than `user`, who made it, has now."""
+    """
+    A credential of a user or a project. It never has more rights than `user`, who made it, has now.
+
+    After a rotation the secret before it works until `previous_expires_at`; both are this one key.
+    """
 
     not_cached = frozenset({"last_used_at", "name"})
 
@@ -59,6 +86,9 @@ class ApiKey(EpochModel):
     digest = models.CharField(max_length=64, unique=True, editable=False)
     pepper_id = models.CharField(max_length=16, editable=False)
     last_four = models.CharField(max_length=4, editable=False)
+    previous_digest = models.CharField(max_length=64, unique=True, null=True, editable=False)
+    previous_pepper_id = models.CharField(max_length=16, blank=True, editable=False)
+    previous_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
     scopes: models.JSONField[list[str], list[str]] = models.JSONField(default=list)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -84,8 +114,31 @@ class ApiKey(EpochModel):
         return PREFIXES[KeyKind(self.kind)]
 
     @property
+    def rights(self) -> frozenset[Scope]:
+        """What the key was given. Its user may be allowed less by now."""
+        return frozenset(Scope(scope) for scope in self.scopes if scope in _SCOPES)
+
+    @property
+    def permissions(self) -> list[Permission]:
+        return permissions_of(self.rights)
+
+    @property
     def redacted_value(self) -> str:
         return f"{self.prefix}…{self.last_four}"
+
+    def is_newest(self, token: str) -> bool:
+        """Say whether `token` is the newest secret."""
+        return hmac.compare_digest(self.digest, digests(token).get(self.pepper_id, ""))
+
+    def is_previous(self, token: str) -> bool:
+        """Say whether `token` is the secret before the last rotation. When it ends is not asked here."""
+        return hmac.compare_digest(self.previous_digest or "", digests(token).get(self.previous_pepper_id, "-"))
+
+    def good_until(self, token: str) -> datetime.datetime | None:
+        """Return when a secret of this key stops working; None for never."""
+        if self.is_newest(token):
+            return self.expires_at
+        return min(end for end in (self.expires_at, self.previous_expires_at) if end is not None)
 
     @property
     def status(self) -> str:

@@ -6,12 +6,13 @@ from typing import Any
 from django.utils import timezone
 from rest_framework import serializers
 
+from apps.api_keys import services
 from apps.api_keys.models import ApiKey
 from apps.api_keys.tokens import KeyKind
+from apps.core.errors import Forbidden
 from apps.core.http.serializers import StrictSerializer
-from apps.organizations.roles import Scope
-
-MAX_DAYS = 3650
+from apps.organizations.roles import PERMISSION_SCOPES, Permission, Scope
+from apps.projects.principal import Principal
 
 
 class NewKey(StrictSerializer):
@@ -19,22 +20,54 @@ class NewKey(StrictSerializer):
 
     name = serializers.CharField(max_length=128)
     kind = serializers.ChoiceField(choices=[kind.value for kind in KeyKind], default=KeyKind.USER.value)
+    permissions = serializers.ListField(
+        child=serializers.ChoiceField(choices=[permission.value for permission in Permission]),
+        required=False,
+        allow_empty=False,
+        max_length=len(Permission),
+        help_text="What of your own rights the key has: `read`, or `write` for all of them. All by default.",
+    )
     scopes = serializers.ListField(
         child=serializers.ChoiceField(choices=[scope.value for scope in Scope]),
         required=False,
         allow_empty=False,
-        help_text="A subset of your own; all of them by default.",
+        max_length=len(Scope),
+        help_text="Instead of `permissions`: single rights, a subset of your own.",
     )
-    expires_at = serializers.DateTimeField(required=False, allow_null=True)
-    expires_in_days = serializers.IntegerField(required=False, min_value=1, max_value=MAX_DAYS)
+    expires_at = serializers.DateTimeField(required=False, allow_null=True, help_text="At most ten years ahead.")
+    expires_in_days = serializers.IntegerField(
+        required=False, min_value=1, max_value=services.MAX_LIFE.days, help_text="Instead of `expires_at`."
+    )
+
+    def scopes_for(self, principal: Principal) -> frozenset[Scope] | None:
+        """Return the rights that were asked for, None if none were named. `permissions` mean rights the caller has."""
+        fields = self.validated_data
+        if "permissions" in fields:
+            meant = [PERMISSION_SCOPES[Permission(word)] for word in fields["permissions"]]
+            allowed = principal.scopes.intersection(frozenset().union(*meant))
+            if not allowed:
+                raise Forbidden("This credential has none of these rights itself.", param="permissions")
+            return allowed
+        return frozenset(Scope(scope) for scope in fields["scopes"]) if "scopes" in fields else None
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "permissions" in attrs and "scopes" in attrs:
+            raise serializers.ValidationError({"scopes": ["Use it or 'permissions', not both."]})
         days = attrs.pop("expires_in_days", None)
         if days is not None:
             if attrs.get("expires_at") is not None:
                 raise serializers.ValidationError({"expires_in_days": ["Use it or 'expires_at', not both."]})
             attrs["expires_at"] = timezone.now() + datetime.timedelta(days=days)
         return attrs
+
+
+class Rotation(StrictSerializer):
+    overlap_seconds = serializers.IntegerField(
+        default=int(services.OVERLAP.total_seconds()),
+        min_value=0,
+        max_value=int(services.MAX_OVERLAP.total_seconds()),
+        help_text="How long the secret before works on.",
+    )
 
 
 class ApiKeySerializer(serializers.Serializer[ApiKey]):
@@ -46,11 +79,15 @@ class ApiKeySerializer(serializers.Serializer[ApiKey]):
     kind = serializers.CharField()
     prefix = serializers.CharField()
     suffix = serializers.CharField(source="last_four")
+    permissions = serializers.ListField(child=serializers.CharField())
     scopes = serializers.ListField(child=serializers.CharField())
     status = serializers.ChoiceField(choices=["active", "expired", "revoked"])
     created_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField(allow_null=True)
     last_used_at = serializers.DateTimeField(allow_null=True)
+    previous_expires_at = serializers.DateTimeField(
+        allow_null=True, help_text="When the secret before the last rotation stops working, or stopped."
+    )
 
 
 class CreatedApiKeySerializer(ApiKeySerializer):
@@ -66,25 +103,3 @@ class ApiKeyList(serializers.Serializer[Any]):
     has_more = serializers.BooleanField()
     next_after = serializers.CharField(allow_null=True)
     total = serializers.IntegerField()
-
-
-class OrganizationOfUser(serializers.Serializer[Any]):
-    id = serializers.CharField()
-    name = serializers.CharField()
-    role = serializers.CharField()
-    is_personal = serializers.BooleanField()
-
-
-class Me(serializers.Serializer[Any]):
-    """Who is calling."""
-
-    id = serializers.CharField()
-    object = serializers.CharField(default="user")
-    email = serializers.EmailField(allow_null=True)
-    name = serializers.CharField()
-    username = serializers.CharField()
-    picture = serializers.CharField(allow_null=True)
-    is_guest = serializers.BooleanField()
-    created_at = serializers.DateTimeField()
-    updated_at = serializers.DateTimeField()
-    organizations = OrganizationOfUser(many=True)

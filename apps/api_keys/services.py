@@ -4,20 +4,49 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable
+from typing import NamedTuple
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.accounts.sessions import actor_of
 from apps.api_keys.models import ApiKey
 from apps.api_keys.tokens import KeyKind, digests, new_token
-from apps.core.errors import BadRequest, Forbidden
+from apps.audit.services import Action, Actor, record
+from apps.core.errors import BadRequest, Conflict, Forbidden
 from apps.organizations.models import Membership
 from apps.organizations.roles import Scope, scopes_of
 from apps.projects.models import Project
+from apps.projects.principal import Principal
 
 LAST_USED_EVERY = datetime.timedelta(minutes=1)
+MAX_LIFE = datetime.timedelta(days=3650)
+# How long the secret before a rotation goes on working, and the most that may be asked for.
+OVERLAP = datetime.timedelta(days=1)
+MAX_OVERLAP = datetime.timedelta(days=7)
+
+
+class Giver(NamedTuple):
+    """What a caller can hand on: no more rights than its own, and for no longer."""
+
+    scopes: frozenset[Scope]
+    until: datetime.datetime | None = None
+
+
+def giver_behind(principal: Principal) -> Giver:
+    """Return what a caller can hand on. A person's token ends soon and is renewed, so it sets no end."""
+    ends = principal.expires_at if principal.key_id is not None else None
+    return Giver(principal.scopes, datetime.datetime.fromtimestamp(ends, datetime.UTC) if ends else None)
+
+
+def actor_behind(principal: Principal) -> Actor:
+    """Return how the audit log names a caller."""
+    if principal.key_id is None:
+        return actor_of(User.objects.get(pk=principal.user_id))
+    return Actor("api_key", principal.key_public_id or "", str(ApiKey.objects.get(pk=principal.key_id)))
 
 
 @transaction.atomic
@@ -28,25 +57,27 @@ def create_key(
     project: Project,
     user: User,
     scopes: Iterable[Scope] | None = None,
-    allowed: frozenset[Scope] | None = None,
+    giver: Giver | None = None,
+    actor: Actor | None = None,
     expires_at: datetime.datetime | None = None,
 ) -> tuple[ApiKey, str]:
     """
     Make a key and return it with its secret, which is not kept anywhere.
 
-    `allowed`: what the creator itself may do now; by default what `user`'s role in the
-    project's organization allows. `scopes` must be a subset; None means all of it.
-    Raises Forbidden for more rights than the creator has, BadRequest for an expiry in the past.
+    `giver`: what the creator can hand on; by default what `user`'s role in the project's
+    organization allows. `scopes` must be a subset; None means all of it. `actor`: by default `user`.
+    Raises Forbidden for more than the creator has, BadRequest for an expiry in the past or too
+    far away, Conflict (`too_many_api_keys`) for a personal key beyond MAX_KEYS_PER_USER.
     """
-    if expires_at is not None and expires_at <= timezone.now():
-        raise BadRequest("The expiry lies in the past.", param="expires_at")
-    rights = allowed if allowed is not None else rights_of(user, project.organization_id)
-    wanted = rights if scopes is None else frozenset(scopes)
-    if not wanted <= rights:
-        lacking = ", ".join(sorted(wanted - rights))
-        raise Forbidden(f"A key cannot have rights its creator lacks: {lacking}.", param="scopes")
+    giver = giver or Giver(rights_of(user, project.organization_id))
+    wanted = giver.scopes if scopes is None else frozenset(scopes)
+    expires_at = expires_at or giver.until
+    _check_expiry(expires_at)
+    _check_within(giver, wanted, expires_at)
+    if kind is KeyKind.USER:
+        _check_room(user)
     token = new_token(kind)
-    newest_pepper, digest = next(iter(digests(token).items()))
+    pepper, digest = _newest_digest(token)
     key = ApiKey.objects.create(
         kind=kind,
         name=name,
@@ -54,12 +85,54 @@ def create_key(
         project=project,
         user=user,
         digest=digest,
-        pepper_id=newest_pepper,
+        pepper_id=pepper,
         last_four=token[-4:],
         scopes=sorted(wanted),
         expires_at=expires_at,
     )
+    facts = {"name": name, "kind": kind.value, "scopes": sorted(wanted), "project": project.public_id}
+    _record(Action.API_KEY_CREATED, key, actor or actor_of(user), **facts)
     return key, token
+
+
+@transaction.atomic
+def rotate_key(
+    *, key: ApiKey, actor: Actor, giver: Giver | None = None, overlap: datetime.timedelta = OVERLAP
+) -> tuple[ApiKey, str]:
+    """
+    Give a key a new secret and return both. The one before works for `overlap`, any older one no longer.
+
+    `giver`: what the caller can hand on, since the secret opens all that the key does; None means
+    everything. Raises Forbidden for a key that can more than that, Conflict for a key that is
+    expired, revoked, or was rotated since it was read.
+    """
+    if giver is not None:
+        _check_within(giver, key.rights, key.expires_at)
+    token = new_token(KeyKind(key.kind))
+    pepper, digest = _newest_digest(token)
+    changes = {
+        "digest": digest,
+        "pepper_id": pepper,
+        "last_four": token[-4:],
+        "previous_digest": key.digest if overlap else None,
+        "previous_pepper_id": key.pepper_id if overlap else "",
+        "previous_expires_at": timezone.now() + overlap if overlap else None,
+    }
+    # The digest decides who is first: of many at once, one finds the secret it read.
+    if not ApiKey.objects.unended().filter(pk=key.pk, digest=key.digest).update(**changes):
+        raise Conflict("The key has expired, was revoked, or was rotated just now.", code="api_key_not_rotatable")
+    key.refresh_from_db()
+    _record(Action.API_KEY_ROTATED, key, actor, overlap_seconds=round(overlap.total_seconds()))
+    return key, token
+
+
+@transaction.atomic
+def revoke_key(*, key: ApiKey, actor: Actor) -> bool:
+    """Make the key unusable everywhere within two seconds. Returns whether this call did it."""
+    if not ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()):
+        return False
+    _record(Action.API_KEY_DELETED, key, actor, name=key.name)
+    return True
 
 
 def rights_of(user: User, organization_id: int) -> frozenset[Scope]:
@@ -70,13 +143,41 @@ def rights_of(user: User, organization_id: int) -> frozenset[Scope]:
     return scopes_of(role, is_guest=user.is_guest)
 
 
-def revoke_key(*, key: ApiKey) -> bool:
-    """Make the key unusable everywhere within two seconds. Returns whether this call did it."""
-    return bool(ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()))
-
-
 def note_use(key_ids: Iterable[int]) -> None:
     """Write that these keys were used just now, at most once a minute each."""
     now = timezone.now()
     stale = Q(last_used_at=None) | Q(last_used_at__lt=now - LAST_USED_EVERY)
     ApiKey.objects.filter(stale, pk__in=list(key_ids)).update(last_used_at=now)
+
+
+def _check_expiry(expires_at: datetime.datetime | None) -> None:
+    now = timezone.now()
+    if expires_at is not None and not now < expires_at <= now + MAX_LIFE:
+        raise BadRequest(f"The expiry must lie ahead, by at most {MAX_LIFE.days} days.", param="expires_at")
+
+
+def _check_within(giver: Giver, scopes: frozenset[Scope], expires_at: datetime.datetime | None) -> None:
+    if lacking := ", ".join(sorted(scopes - giver.scopes)):
+        raise Forbidden(f"A key cannot give rights it lacks, or its creator lacks: {lacking}.", param="scopes")
+    if giver.until is not None and (expires_at is None or expires_at > giver.until):
+        raise Forbidden("A key cannot give rights for longer than it lives itself.", param="expires_at")
+
+
+def _check_room(user: User) -> None:
+    """Refuse one key too many. The lock on the user's row makes two at once take turns."""
+    User.objects.get_queryset().select_for_update(no_key=True).get(pk=user.pk)
+    if ApiKey.objects.personal(user.pk).unended().count() >= settings.MAX_KEYS_PER_USER:
+        raise Conflict(
+            f"A user has at most {settings.MAX_KEYS_PER_USER} API keys over all organizations. Delete one first.",
+            code="too_many_api_keys",
+            details={"limit": settings.MAX_KEYS_PER_USER},
+        )
+
+
+def _newest_digest(token: str) -> tuple[str, str]:
+    return next(iter(digests(token).items()))
+
+
+def _record(action: Action, key: ApiKey, actor: Actor, **details: object) -> None:
+    organization = key.organization.public_id
+    record(action, actor=actor, organization=organization, target_kind="api_key", target_id=key.public_id, **details)

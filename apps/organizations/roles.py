@@ -30,6 +30,20 @@ ROLE_SCOPES: dict[Role, frozenset[Scope]] = {
     Role.VIEWER: frozenset({Scope.MODELS_READ, Scope.API_KEYS_READ}),
 }
 
+
+class Permission(StrEnum):
+    """The two words for what a key may do, where clients need no finer ones."""
+
+    READ = "read"
+    WRITE = "write"
+
+
+# Writing includes reading. A scope that is not listed under READ changes or costs something.
+PERMISSION_SCOPES: dict[Permission, frozenset[Scope]] = {
+    Permission.READ: frozenset({Scope.MODELS_READ, Scope.API_KEYS_READ}),
+    Permission.WRITE: frozenset(Scope),
+}
+
 # A guest owns its organization and still mints nothing.
 NOT_FOR_GUESTS = frozenset({Scope.API_KEYS_WRITE})
 
@@ -38,3 +52,9 @@ def scopes_of(role: str, *, is_guest: bool = False) -> frozenset[Scope]:
     """Return the rights of a role. A guest's are fewer."""
     scopes = ROLE_SCOPES[Role(role)]
     return scopes - NOT_FOR_GUESTS if is_guest else scopes
+
+
+def permissions_of(scopes: frozenset[Scope]) -> list[Permission]:
+    """Return the words for these rights: `read` if some of them read, `write` if some do more."""
+    reading = PERMISSION_SCOPES[Permission.READ]
+    return [word for word, some in ((Permission.READ, scopes & reading), (Permission.WRITE, scopes - reading)) if some]

@@ -26,6 +26,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     auth_method: str
     key_id: int | None = None
     key_public_id: str | None = None
+    key_kind: str | None = None
     expires_at: float | None = None
 
     def require(self, scope: Scope) -> None:

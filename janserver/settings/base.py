@@ -300,6 +300,8 @@ ACCESS_LOG = env.bool("JAN_ACCESS_LOG", default=True) and env.str("LOG_LEVEL", d
 
 # Multiplies every limit, concurrent streams too. For load tests and generous installations.
 RATELIMIT_SCALE = env.float("JAN_RATELIMIT_SCALE", default=1.0)
+# Personal API keys that may work at once, per user and over all organizations.
+MAX_KEYS_PER_USER = env.int("JAN_MAX_KEYS_PER_USER", default=20)
 
 # --- Providers ----------------------------------------------------------------------------------
 

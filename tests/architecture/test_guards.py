@@ -22,6 +22,8 @@ PUBLIC = {
     "RefreshView": "the refresh token is the credential",
     "RevokeView": "RFC 7009: the token is the credential",
     "LogoutView": "reads the token itself: a refresh token will do",
+    "ValidateView": "the credential it looks at is the caller's",
+    "ValidateApiKeyView": "the credential it looks at is the caller's",
     "JWKSView": "public keys",
     "HealthView": "asked by load balancers",
     "LivenessView": "asked by load balancers",

@@ -1,0 +1,92 @@
+"""Who a caller is, told to the caller and to services that ask for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account.models import EmailAddress
+
+from apps.accounts.models import User
+from apps.accounts.services import note_seen
+from apps.api_keys.authentication import Credentials, resolve
+from apps.api_keys.services import note_use
+from apps.core.errors import Unauthenticated
+from apps.organizations.models import Membership
+from apps.organizations.roles import permissions_of
+from apps.projects.principal import Principal
+
+
+def profile_of(user_id: str) -> dict[str, Any]:
+    """
+    Return a user as the user sees itself.
+
+    `email` is the address it named until that is confirmed; only `email_verified` makes it its own.
+    """
+    user = User.objects.get(pk=user_id)
+    addresses = {address.email: address.verified for address in EmailAddress.objects.filter(user=user)}
+    email = user.email or next(iter(addresses), None)
+    return {
+        "id": user.pk,
+        "object": "user",
+        "email": email,
+        "email_verified": addresses.get(email or "", False),
+        "name": user.name,
+        "username": user.username,
+        "picture": user.picture or None,
+        "is_guest": user.is_guest,
+        "created_at": user.created_at,
+        "updated_at": user.updated_at,
+        "organizations": [
+            {
+                "id": membership.organization.public_id,
+                "name": membership.organization.name,
+                "role": membership.role,
+                "is_personal": membership.organization.is_personal,
+            }
+            for membership in Membership.objects.of(user.pk)
+        ],
+    }
+
+
+def introspect(credentials: Credentials) -> dict[str, Any]:
+    """
+    Return who a credential is and what it may do, for a service that was handed it. Counts as a use.
+
+    An address nobody confirmed is left out: whoever asks would believe it. Raises what `resolve`
+    raises, and Unauthenticated when there is no credential.
+    """
+    principal = resolve(credentials)
+    if principal is None:
+        raise Unauthenticated("Send the credential to look at.", code="missing_credentials")
+    note_seen([principal.user_id])
+    if principal.key_id is not None:
+        note_use([principal.key_id])
+    return _described(principal)
+
+
+def _described(principal: Principal) -> dict[str, Any]:
+    profile = profile_of(principal.user_id)
+    verified = profile["email"] if profile["email_verified"] else None
+    roles = [each["role"] for each in profile["organizations"] if each["id"] == principal.organization_public_id]
+    user = {"id": principal.user_id, "username": profile["username"], "name": profile["name"], "email": verified}
+    return {
+        "valid": True,
+        "principal_id": principal.user_id,
+        "user_id": principal.user_id,
+        "subject": principal.user_id,
+        "username": profile["username"],
+        "name": profile["name"],
+        "email": verified,
+        "email_verified": profile["email_verified"],
+        "is_guest": principal.is_guest,
+        "auth_method": principal.auth_method,
+        "organization_id": principal.organization_public_id,
+        "project_id": principal.project_public_id,
+        "roles": roles,
+        "scopes": sorted(principal.scopes),
+        "permissions": permissions_of(principal.scopes),
+        "key_id": principal.key_public_id,
+        "key_kind": principal.key_kind,
+        "expires_at": None if principal.expires_at is None else int(principal.expires_at),
+        "user_info": {**user, "is_guest": principal.is_guest},
+    }
