@@ -6,6 +6,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
 from apps.accounts.urls import auth_urlpatterns as account_urls
+from apps.accounts.urls import page_urlpatterns as account_pages
 from apps.accounts.views import JWKSView
 from apps.api_keys.urls import auth_urlpatterns as api_key_urls
 from apps.api_keys.urls import user_urlpatterns as user_urls
@@ -39,6 +40,7 @@ urlpatterns = [
     path("api/swagger/", include(docs)),
     path("v1/swagger/", include((docs, "v1-docs"))),
     path("admin/", admin.site.urls),
+    path("accounts/", include(account_pages)),
     path("accounts/", include("allauth.urls")),
     path("", include("apps.console.urls")),
 ]

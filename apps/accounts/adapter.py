@@ -1,9 +1,131 @@
+"""How allauth's flows go here: who may sign up, what is audited, where mails and links lead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import urlsplit
+
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.authentication import get_authentication_records
+from allauth.account.models import EmailAddress
+from allauth.usersessions.adapter import DefaultUserSessionsAdapter
+from allauth.usersessions.models import UserSession
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
+from django.core.validators import MaxLengthValidator
+from django.db import transaction
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from apps.accounts.invitations import SignUp, may_sign_up
+from apps.accounts.mail import as_html
+from apps.accounts.models import User
+from apps.accounts.self_service import change_password
+from apps.accounts.services import give_way
+from apps.accounts.sessions import actor_of, end_sessions_by_key
+from apps.audit.services import Action, Actor, record
+
+# Nobody's out-of-office assistant has to answer.
+_HEADERS = {"Auto-Submitted": "auto-generated"}
 
 
 class AccountAdapter(DefaultAccountAdapter):
-    """Nobody signs up by themselves yet: operators make accounts, guests come by the API."""
+    """Accounts of people, by e-mail address and password."""
+
+    error_messages = {
+        **DefaultAccountAdapter.error_messages,
+        "email_password_mismatch": "The e-mail address or the password is wrong.",
+        "too_many_login_attempts": "Too many attempts failed. Try again in a few minutes.",
+        "enter_current_password": "This is not your current password.",
+        "incorrect_password": "This is not your password.",
+        "duplicate_email": "This address is already on your account.",
+    }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
-        return False
+        return may_sign_up(request)
+
+    def clean_email(self, email: str) -> str:
+        # As long as the columns: a form field would let 320 characters pass.
+        MaxLengthValidator(254)(email)
+        return email
+
+    # --- What happened ---
+
+    def login(self, request: HttpRequest, user: User) -> None:
+        methods = [step["method"] for step in get_authentication_records(request, user)]
+        super().login(request, user)
+        record(Action.LOGIN_SUCCEEDED, actor=actor_of(user), target_kind="user", target_id=user.pk, methods=methods)
+
+    def logout(self, request: HttpRequest) -> None:
+        user, key = request.user, request.session.session_key
+        actor = actor_of(user) if isinstance(user, User) else None
+        super().logout(request)
+        if actor is not None:
+            end_sessions_by_key([str(key)])
+            record(Action.LOGOUT_SUCCEEDED, actor=actor, target_kind="user", target_id=actor.id)
+
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        email = str(credentials.get("email", ""))
+        user = User.objects.get_queryset().proven_by(email).first()
+        target = {"target_kind": "user", "target_id": user.pk} if user is not None else {}
+        record(Action.LOGIN_FAILED, actor=Actor("anonymous"), email=email, **target)
+
+    def set_password(self, user: User, password: str) -> None:
+        is_own = self.request.user.is_authenticated and self.request.user.pk == user.pk
+        change_password(user=user, password=password, keep=self.request.session if is_own else None)
+
+    @transaction.atomic
+    def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
+        give_way(address=email_address)
+        is_confirmed = bool(super().confirm_email(request, email_address))
+        if is_confirmed:
+            user, email = email_address.user, email_address.email
+            record(Action.EMAIL_VERIFIED, actor=actor_of(user), target_kind="user", target_id=user.pk, email=email)
+        return is_confirmed
+
+    # --- Mails ---
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        # Not allauth's context: its site is whatever the Host header says.
+        facts = {"email": email, "server": settings.PUBLIC_URL, "is_open": settings.SIGNUP == SignUp.OPEN}
+        self.render_mail(template_prefix, email, {**facts, **context}).send()
+
+    def render_mail(
+        self,
+        template_prefix: str,
+        email: str | list[str],
+        context: dict[str, Any],
+        headers: dict[str, str] | None = None,
+    ) -> EmailMultiAlternatives:
+        message: EmailMultiAlternatives = super().render_mail(
+            template_prefix, email, context, {**_HEADERS, **(headers or {})}
+        )
+        message.attach_alternative(as_html(str(message.body)), "text/html")
+        return message
+
+    # --- Where to ---
+
+    def get_login_redirect_url(self, request: HttpRequest) -> str:
+        is_operator = isinstance(request.user, User) and request.user.is_staff
+        return reverse("admin:index") if is_operator else reverse("account_home")
+
+    def get_password_change_redirect_url(self, request: HttpRequest) -> str:
+        return self.get_login_redirect_url(request)
+
+    def is_safe_url(self, url: str) -> bool:
+        # Not allauth's list: it takes the Host header's word for what this server is called.
+        own = {urlsplit(settings.PUBLIC_URL).netloc}
+        return url_has_allowed_host_and_scheme(url, allowed_hosts=own, require_https=settings.BEHIND_TLS)
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        # allauth counts per Host header as well, so another spelling of it would be another five attempts.
+        return str(credentials.get("email", "")).lower()
+
+
+class UserSessionsAdapter(DefaultUserSessionsAdapter):
+    """Sessions end with their tokens."""
+
+    def end_sessions(self, sessions: Iterable[UserSession]) -> None:
+        end_sessions_by_key([session.session_key for session in sessions])

@@ -8,4 +8,5 @@ class AccountsConfig(AppConfig):
     verbose_name = "Accounts"
 
     def ready(self) -> None:
+        import_module("apps.accounts.checks")
         import_module("apps.accounts.mfa_events")

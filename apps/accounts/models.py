@@ -21,6 +21,11 @@ class UserQuerySet(EpochQuerySet["User"]):
         """Return the account of an e-mail address, spelled in any case, or None."""
         return self.filter(email=email.strip().lower()).first()
 
+    def proven_by(self, email: str) -> Self:
+        """Return whose address this is: whoever followed a link mailed to it, or was given it by an operator."""
+        proven = Q(emailaddress__email=email.strip().lower(), emailaddress__verified=True)
+        return self.filter(Q(email=email.strip().lower()) | proven).distinct()
+
     def silent_guests(self, since: datetime.datetime) -> Self:
         """Return guests that made no request since then, or were made before it and never made one."""
         return self.filter(Q(last_seen_at__lt=since) | Q(last_seen_at=None, created_at__lt=since), is_guest=True)
@@ -100,6 +105,11 @@ class User(EpochModel, AbstractBaseUser, PermissionsMixin):
 
     def get_full_name(self) -> str:
         return self.name
+
+    @property
+    def has_guest_rights(self) -> bool:
+        """Guests, and accounts made of guests until their address is confirmed: until then they have none."""
+        return self.is_guest or (self.email is None and self.emailaddress_set.filter(verified=False).exists())
 
     def get_short_name(self) -> str:
         return self.name or str(self)

@@ -1,5 +1,6 @@
 from django.urls import path
 
+from apps.accounts import pages
 from apps.accounts.token_views import LogoutView, RefreshTokenView, RefreshView, RevokeView
 from apps.accounts.views import GuestLoginView
 
@@ -9,4 +10,12 @@ auth_urlpatterns = [
     path("refresh", RefreshView.as_view()),
     path("revoke", RevokeView.as_view()),
     path("logout", LogoutView.as_view()),
+]
+
+# Beside allauth's, under accounts/.
+page_urlpatterns = [
+    path("", pages.home, name="account_home"),
+    path("invitation/<str:token>/", pages.follow_invitation, name="account_invitation"),
+    path("sessions/everywhere/", pages.sign_out_elsewhere, name="account_sign_out_elsewhere"),
+    path("sessions/<int:pk>/end/", pages.end_session, name="account_end_session"),
 ]

@@ -168,6 +168,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
 # Every task has its place here; a test looks for those that have none.
 CELERY_TASK_ROUTES = {
+    "apps.accounts.tasks.*": {"queue": "default"},
     "apps.catalog.tasks.*": {"queue": "default"},
     "apps.projects.tasks.*": {"queue": "default"},
 }
@@ -207,13 +208,39 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 LOGIN_URL = "account_login"
-LOGIN_REDIRECT_URL = "/admin/"
+LOGIN_REDIRECT_URL = "account_home"
 # The adapter of apps.accounts, which also keeps to the domains that must use single sign-on.
 ACCOUNT_ADAPTER = "apps.sso.account_adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+# Whether an address has an account shows in what is mailed to it and nowhere else. Strict: several may claim one.
+ACCOUNT_PREVENT_ENUMERATION = "strict"
+# In the browser that signed up; elsewhere a confirmed address does not sign anybody in.
+ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_FORMS = {
+    "login": "apps.accounts.forms.LoginForm",
+    "signup": "apps.accounts.forms.SignupForm",
+    "reset_password": "apps.accounts.forms.ResetPasswordForm",
+    "reset_password_from_key": "apps.accounts.forms.ResetPasswordKeyForm",
+    "change_password": "apps.accounts.forms.ChangePasswordForm",
+    "set_password": "apps.accounts.forms.SetPasswordForm",
+    "reauthenticate": "apps.accounts.forms.ReauthenticateForm",
+    "add_email": "apps.accounts.forms.AddEmailForm",
+}
+USERSESSIONS_ADAPTER = "apps.accounts.adapter.UserSessionsAdapter"
+# Seconds the mailed link to a new password is good for.
+PASSWORD_RESET_TIMEOUT = 3600
+# What links in mails lead to. Without these they would begin with the Host header of whoever asked.
+HEADLESS_FRONTEND_URLS = {
+    "account_confirm_email": f"{PUBLIC_URL}/accounts/confirm-email/{{key}}/",
+    "account_reset_password": f"{PUBLIC_URL}/accounts/password/reset/",
+    "account_reset_password_from_key": f"{PUBLIC_URL}/accounts/password/reset/key/{{key}}/",
+    "account_signup": f"{PUBLIC_URL}/accounts/signup/",
+}
 ACCOUNT_RATE_LIMITS = {"login": "30/m/ip", "login_failed": "10/m/ip,5/300s/key"}
 # Who may make an account: "open" anybody, "invitation" whom an operator or organization invited, "closed" nobody.
 SIGNUP = env.str("JAN_SIGNUP", default="open")
@@ -335,6 +362,8 @@ EGRESS_EXTRA_PUBLIC = env.list("EGRESS_EXTRA_PUBLIC", default=[])
 
 # Without SMTP_HOST mails are written to files in the data folder.
 SMTP_HOST = env.str("SMTP_HOST", default="")
+MAIL_DIR = DATA_DIR / "mail"
+EMAIL_BACKEND = f"apps.accounts.mail.{'QueueBackend' if SMTP_HOST else 'FileBackend'}"
 EMAIL_HOST = SMTP_HOST
 EMAIL_PORT = env.int("SMTP_PORT", default=587)
 EMAIL_HOST_USER = env.str("SMTP_USERNAME", default="")
@@ -344,9 +373,7 @@ SMTP_SECURITY = env.str("SMTP_SECURITY", default="starttls")
 EMAIL_USE_TLS = SMTP_SECURITY == "starttls"
 EMAIL_USE_SSL = SMTP_SECURITY == "tls"
 EMAIL_TIMEOUT = 15
-DEFAULT_FROM_EMAIL = env.str("SMTP_SENDER_EMAIL", default="Jan Server <noreply@localhost>")
-EMAIL_SUBJECT_PREFIX = ""
-EMAIL_FILE_PATH = DATA_DIR / "mail"
+DEFAULT_FROM_EMAIL = env.str("SMTP_SENDER_EMAIL", default="") or f"Jan Server <noreply@{_public.hostname}>"
 
 # --- Logs ---------------------------------------------------------------------------------------
 

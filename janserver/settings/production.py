@@ -18,6 +18,8 @@ from janserver.settings.base import (
     OPERATOR_MFA,
     REDIS_URL,
     SECRET_KEY,
+    SIGNUP,
+    SMTP_HOST,
 )
 
 _PLACEHOLDERS = ("changeme", "change-me", "change_me", "your-", "your_", "placeholder", "example", "insecure", "secret")
@@ -43,6 +45,10 @@ _CHECKS = [
     ),
     (any(map(_weak, JWT_SECRETS)), "JWT_SECRET is short or a placeholder: set 32 random characters or more."),
     (not OPERATOR_MFA, "JAN_OPERATOR_MFA is off: set it to true, so that operators need a second factor."),
+    (
+        SIGNUP == "open" and not SMTP_HOST,
+        "JAN_SIGNUP is open and SMTP_HOST is not set, so nobody could confirm an address: set one of them.",
+    ),
     (DEBUG, "DEBUG is on: turn it off."),
     ("*" in ALLOWED_HOSTS, "ALLOWED_HOSTS is *: list the host names clients use."),
     ("*" in ALLOWED_CORS_HOSTS, "ALLOWED_CORS_HOSTS is *: list the origins of your web clients."),

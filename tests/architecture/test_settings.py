@@ -31,6 +31,7 @@ def production(**changes: str) -> dict[str, str]:
         "DATABASE_URL": "postgres://jan:jan@127.0.0.1:1/jan",
         "REDIS_URL": "redis://127.0.0.1:1/0",
         "JAN_OPERATOR_MFA": "true",
+        "SMTP_HOST": "smtp.example.org",
     }
     return {**env, **changes}
 
@@ -54,6 +55,9 @@ def test_safe_production_settings_pass_the_deployment_check():
         ({"JWT_SECRET": "changeme"}, "JWT_SECRET is short or a placeholder"),
         ({"JWT_PRIVATE_KEY": ""}, "Neither JWT_PRIVATE_KEY nor JWT_SECRET is set"),
         ({"JAN_OPERATOR_MFA": "false"}, "JAN_OPERATOR_MFA is off"),
+        ({"SMTP_HOST": ""}, "JAN_SIGNUP is open and SMTP_HOST is not set"),
+        ({"JAN_SIGNUP": "anyone"}, "JAN_SIGNUP is 'anyone': set it to one of open, invitation, closed."),
+        ({"SMTP_SECURITY": "ssl"}, "SMTP_SECURITY is 'ssl': set it to one of starttls, tls, none."),
         ({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS is *"),
         ({"ALLOWED_CORS_HOSTS": "*"}, "ALLOWED_CORS_HOSTS is *"),
         ({"JAN_PUBLIC_URL": "http://jan.example.org"}, "JAN_PUBLIC_URL is not https"),
