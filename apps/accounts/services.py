@@ -52,16 +52,19 @@ def upgrade_guest(
     Make an account of a guest; what it owns, its session and its tokens stay.
 
     The address belongs to the account only once the link mailed to it is followed: until then
-    nobody signs in with it, and the account's `email` is empty. Whether it is taken shows in
-    what is mailed and nowhere else. Raises BadRequest for an address or password that is not
-    accepted, Conflict if the user is no guest (any more).
+    nobody signs in with it, the account's `email` is empty, and another call names another
+    address. Whether it is taken shows in what is mailed and nowhere else. Raises BadRequest for
+    an address or password that is not accepted, Conflict if the user is no guest (any more).
     """
     email = email.strip().lower()
     _accept("email", lambda: get_adapter().clean_email(email))
-    names = {"username": username or guest.username, "name": full_name}
-    if not User.objects.get_queryset().filter(pk=guest.pk, is_guest=True).update(is_guest=False, **names):
-        raise Conflict("Only a guest can be upgraded.", code="not_a_guest")
+    User.objects.get_queryset().select_for_update().get(pk=guest.pk)
     guest.refresh_from_db()
+    if not guest.has_guest_rights:
+        raise Conflict("Only a guest can be upgraded.", code="not_a_guest")
+    guest.is_guest, guest.username, guest.name = False, username or guest.username, full_name or guest.name
+    guest.save(update_fields=["is_guest", "username", "name"])
+    EmailAddress.objects.filter(user=guest).delete()
     if password is not None:
         _accept("password", lambda: validate_password(password, guest))
         guest.set_password(password)

@@ -119,10 +119,11 @@ def _principal_in(
     expires_at: float | None = None,
 ) -> Principal:
     """A credential's rights, cut down to what its user may do in that organization today."""
-    rights = scopes_of(membership.role, is_guest=user.is_guest)
+    is_guest = user.has_guest_rights
+    rights = scopes_of(membership.role, is_guest=is_guest)
     return Principal(
         user_id=user.pk,
-        is_guest=user.is_guest,
+        is_guest=is_guest,
         organization_id=membership.organization_id,
         organization_public_id=membership.organization.public_id,
         project_id=project.pk,

@@ -140,7 +140,7 @@ def rights_of(user: User, organization_id: int) -> frozenset[Scope]:
     role = Membership.objects.filter(user=user, organization_id=organization_id).values_list("role", flat=True).first()
     if role is None:
         raise Forbidden("The user is not a member of this organization.", code="not_a_member")
-    return scopes_of(role, is_guest=user.is_guest)
+    return scopes_of(role, is_guest=user.has_guest_rights)
 
 
 def note_use(key_ids: Iterable[int]) -> None:

@@ -13,7 +13,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     The caller, and the one (organization, project) it acts in.
 
     Made by `apps.api_keys.authentication.resolve` and nowhere else. It holds ids, not rows, so
-    a cache may keep it. `expires_at` is unix seconds, None for a credential without an end.
+    a cache may keep it. `is_guest`: has a guest's rights and limits, as an account also has until
+    its address is confirmed. `expires_at` is unix seconds, None for a credential without an end.
     """
 
     user_id: str

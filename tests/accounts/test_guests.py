@@ -156,6 +156,7 @@ def test_an_upgraded_guest_keeps_what_it_has_and_owns_its_address_once_it_follow
 
     address = EmailAddress.objects.get()
     assert (address.user_id, address.email, address.verified) == (user.pk, "ada@example.com", False)
+    assert guest.post("/v1/auth/api-keys", {"name": "mine"}).status_code == 403
     browser = Client()
     browser.post("/accounts/login/", {"login": "ada@example.com", "password": "engine-no-1!"})
     assert "_auth_user_id" not in browser.session  # what needs a verified address does not work before
@@ -170,6 +171,7 @@ def test_an_upgraded_guest_keeps_what_it_has_and_owns_its_address_once_it_follow
     assert (address.verified, address.primary, guest.user.email) == (True, True, "ada@example.com")
     browser.post("/accounts/login/", {"login": "ada@example.com", "password": "engine-no-1!"})
     assert browser.session["_auth_user_id"] == user.pk
+    assert guest.post("/v1/auth/api-keys", {"name": "mine"}).status_code == 201
     assert [event.action for event in AuditEvent.objects.filter(target_id=user.pk)][-1] == "user.upgraded"
 
 
@@ -198,8 +200,19 @@ def test_a_bad_upgrade_is_refused_and_changes_nothing(guest: Guest, body: Any, p
     assert mail.outbox == []
 
 
+def test_a_mistyped_address_is_replaced_while_it_is_unconfirmed(guest: Guest):
+    assert guest.upgrade(email="ada@exmaple.com", username="ada", full_name="Ada").status_code == 200
+    again = guest.upgrade(email="ada@example.com")
+    assert again.status_code == 200
+    assert (again.json()["username"], again.json()["name"]) == ("ada", "Ada")
+    assert [(each.email, each.verified) for each in EmailAddress.objects.all()] == [("ada@example.com", False)]
+
+
 def test_only_a_guest_is_upgraded(guest: Guest):
     assert guest.upgrade(email="ada@example.com").status_code == 200
+    address = EmailAddress.objects.get()
+    address.verified = True
+    address.set_as_primary()
     before = User.objects.filter(pk=guest.user_id).values().get()
     again = guest.upgrade(email="eve@example.com")
     assert (again.status_code, again.json()["error"]["code"]) == (409, "not_a_guest")
