@@ -36,6 +36,12 @@ class CredentialField(forms.JSONField):
             raise get_adapter().validation_error("incorrect_code")
         return answer
 
+    def bound_data(self, data: Any, initial: Any) -> None:
+        """A credential is good once, so a form shown again is empty."""
+
+    def prepare_value(self, value: Any) -> str:
+        return ""
+
     @staticmethod
     def _is_complete(response: Any) -> bool:
         if isinstance(response, AuthenticatorAttestationResponse):

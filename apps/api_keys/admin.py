@@ -14,6 +14,7 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from apps.accounts.sessions import actor_of
+from apps.accounts.reauthentication import ask_again
 from apps.api_keys import services
 from apps.api_keys.models import ApiKey
 from apps.api_keys.tokens import KeyKind
@@ -132,6 +133,8 @@ class ApiKeyAdmin(OperatorAdmin):
         return TemplateResponse(request, "api_keys/created.html", context)
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        if (asked := ask_again(request)) is not None:
+            return asked
         # The answer is the page with the secret, so there is only one way to save.
         one_button = {"show_save_and_add_another": False, "show_save_and_continue": False}
         answer: HttpResponse = super().add_view(request, form_url, {**(extra_context or {}), **one_button})

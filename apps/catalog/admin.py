@@ -20,6 +20,7 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
+from apps.accounts.reauthentication import ask_again
 from apps.catalog.models import Capability, Model, ModelAlias, Provider, ProviderKind, Route
 from apps.catalog.services import ProviderDoesNotAnswer, checked_base_url, switch_demo, sync_provider, test_provider
 from apps.core.admin import OperatorAdmin
@@ -132,6 +133,16 @@ class ProviderAdmin(CatalogAdmin):
         super().save_model(request, obj, form, change)
         if not change:
             self.sync_one(request, obj)
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        # Setting a credential is sensitive; looking at a provider, which never shows it, is not.
+        sets_credential = request.POST.get("credential") or request.POST.get("forget_credential")
+        if sets_credential and (asked := ask_again(request)) is not None:
+            return asked
+        answer: HttpResponse = super().changeform_view(request, object_id, form_url, extra_context)
+        return answer
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None

@@ -3,7 +3,10 @@ from __future__ import annotations
 import socket
 
 import pytest
+from allauth.account.authentication import AUTHENTICATION_METHODS_SESSION_KEY
+from allauth.account.internal.flows.login import record_authentication
 from django.core.cache import cache
+from django.http import HttpRequest
 from django.test import Client
 
 from apps.accounts.models import User
@@ -31,7 +34,17 @@ def person(db: None) -> User:
 def admin_client(operator: User) -> Client:
     client = Client()
     client.force_login(operator, backend=SIGN_IN)
+    prove(client, operator)
     return client
+
+
+def prove(client: Client, user: User, seconds_ago: float = 0.0) -> None:
+    """Let the browser's session be one in which the password was given, so long ago."""
+    request = HttpRequest()
+    request.session = client.session
+    record_authentication(request, user, "password")
+    request.session[AUTHENTICATION_METHODS_SESSION_KEY][-1]["at"] -= seconds_ago
+    request.session.save()
 
 
 @pytest.fixture
