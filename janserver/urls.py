@@ -46,4 +46,5 @@ urlpatterns = [
 ]
 
 handler404 = "apps.core.http.errors.not_found"
+handler429 = "apps.edge.pages.too_many_requests"  # allauth's name for it
 handler500 = "apps.core.http.errors.server_error"

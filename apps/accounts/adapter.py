@@ -9,9 +9,12 @@ from urllib.parse import urlsplit
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.authentication import get_authentication_records
 from allauth.account.models import EmailAddress
+from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.core.internal.ratelimit import respond_429
 from allauth.usersessions.adapter import DefaultUserSessionsAdapter
 from allauth.usersessions.models import UserSession
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.mail import EmailMultiAlternatives
 from django.core.validators import MaxLengthValidator
 from django.db import transaction
@@ -50,6 +53,13 @@ class AccountAdapter(DefaultAccountAdapter):
         # As long as the columns: a form field would let 320 characters pass.
         MaxLengthValidator(254)(email)
         return email
+
+    def validation_error(self, code: str, *args: Any) -> ValidationError:
+        # Whatever form the tries came by, what is over a limit is answered as such.
+        if code in ("too_many_login_attempts", "rate_limited"):
+            raise ImmediateHttpResponse(respond_429(self.request))
+        refusal: ValidationError = super().validation_error(code, *args)
+        return refusal
 
     # --- What happened ---
 

@@ -23,6 +23,7 @@ from apps.accounts.tokens import Token, TokenUse, sign, verify_refresh_token, ve
 from apps.audit.services import Action, Actor, record
 from apps.core.epoch import raise_epoch
 from apps.core.errors import Unauthenticated
+from apps.ratelimit.accounts import admit
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
@@ -80,9 +81,11 @@ def refresh_tokens(refresh_token: str) -> dict[str, Any]:
     Exchange a refresh token for a new pair; each token is good once.
 
     One that was used before ends its family: every token of that session stops working (RFC 9700,
-    4.14.2). Raises Unauthenticated (`token_expired`, `invalid_token` or `refresh_token_reused`).
+    4.14.2). Raises Unauthenticated (`token_expired`, `invalid_token` or `refresh_token_reused`),
+    or RateLimited for a session that refreshes too often.
     """
     token = verify_refresh_token(refresh_token)
+    admit("refresh_session", str(token.session.session_key))
     with transaction.atomic():
         tokens = _next_tokens(token)
         if tokens is None:

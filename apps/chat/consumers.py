@@ -126,6 +126,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
             organization=principal.organization_public_id,
             key=principal.key_public_id or principal.user_id,
             member=request_id,
+            is_guest=principal.is_guest,
         )
         try:
             await self._count(principal, slot)

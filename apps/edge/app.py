@@ -16,10 +16,11 @@ from django.conf import settings
 from apps.api_keys.authentication import SCOPE_PRINCIPAL, credentials_of
 from apps.chat.http import Headers, Receive, Send, send_error, serve
 from apps.core import logs
-from apps.core.errors import AppError, MethodNotAllowed, ServiceUnavailable
+from apps.core.errors import AppError, MethodNotAllowed, RateLimited, ServiceUnavailable
 from apps.core.lifecycle import lifecycle
 from apps.core.strict_json import parse_json
 from apps.edge import cors
+from apps.edge.pages import PAGES, send_too_many_requests
 from apps.edge.requests import (
     address_of,
     canonical,
@@ -112,7 +113,7 @@ class Edge:
             request.headers = read_headers(scope)
             request.id = request_id_of(request.headers)
             logs.request_id.set(request.id)
-            logs.client_address.set(address_of(scope, request.headers))
+            logs.client_address.set(address_of(scope))
             await self._serve(request, receive, send)
         except ConnectionError:
             request.status = 499
@@ -120,9 +121,15 @@ class Edge:
             if not request.id:
                 request.id = request_id_of({})
                 logs.request_id.set(request.id)
-            request.status = await send_error(send, problem, request.answer_headers())
+            request.status = await self._refuse(request, problem, send)
         if settings.ACCESS_LOG and request.path not in HEALTH:
             _log_access(request)
+
+    @staticmethod
+    async def _refuse(request: Request, problem: Exception, send: Send) -> int:
+        if isinstance(problem, RateLimited) and request.path.startswith(PAGES):
+            return await send_too_many_requests(send, problem, [(b"x-request-id", request.id.encode("latin-1"))])
+        return await send_error(send, problem, request.answer_headers())
 
     async def _serve(self, request: Request, receive: Receive, send: Send) -> None:
         method, path = request.scope["method"], request.path
@@ -210,6 +217,9 @@ class Edge:
             await send(message)
 
         scope = {**request.scope, "headers": without_trust_headers(request.scope["headers"])}
+        if (address := logs.client_address.get()) != "unknown":
+            # One answer to where a request comes from, allauth's limits and list of sessions included.
+            scope["client"] = (address, (scope.get("client") or ("", 0))[1])
         try:
             await self._django(scope, counted, marked)
         except AppError:
@@ -219,8 +229,7 @@ class Edge:
 
     async def websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a WebSocket to Channels, with this process's runtime in its scope."""
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        own = {SCOPE_RUNTIME: self._running, SCOPE_ADDRESS: address_of(scope, headers)}
+        own = {SCOPE_RUNTIME: self._running, SCOPE_ADDRESS: address_of(scope)}
         await self._channels({**scope, **own}, receive, send)
 
 
@@ -229,6 +238,7 @@ def _slot_of(principal: Principal, request_id: str) -> StreamSlot:
         organization=principal.organization_public_id,
         key=principal.key_public_id or principal.user_id,
         member=request_id,
+        is_guest=principal.is_guest,
     )
 
 

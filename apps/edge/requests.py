@@ -68,21 +68,27 @@ def request_id_of(headers: dict[str, str]) -> str:
     return given if given and _REQUEST_ID.fullmatch(given) else new_id("req")
 
 
-def address_of(scope: dict[str, Any], headers: dict[str, str]) -> str:
+def address_of(scope: dict[str, Any]) -> str:
     """
-    Return the client's address.
+    Return the client's address, IPv4 written as such however it came; "unknown" behind a local socket.
 
     X-Forwarded-For counts only as far as TRUSTED_PROXY_COUNT proxies of ours wrote it.
     """
-    peer = (scope.get("client") or ("", 0))[0] or "unknown"
+    peer = _plain((scope.get("client") or ("", 0))[0]) or "unknown"
     trusted = settings.TRUSTED_PROXY_COUNT
-    hops = [hop.strip() for hop in headers.get("x-forwarded-for", "").split(",")] if trusted else []
-    if len(hops) < max(trusted, 1):
-        return str(peer)
+    if not trusted:
+        return peer
+    lines = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    hops = ",".join(lines).split(",")
+    return (_plain(hops[-trusted].strip().strip("[]")) if len(hops) >= trusted else None) or peer
+
+
+def _plain(address: str) -> str | None:
     try:
-        return str(ipaddress.ip_address(hops[-trusted].strip("[]")))
+        ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
-        return str(peer)
+        return None
+    return str(getattr(ip, "ipv4_mapped", None) or ip)
 
 
 async def read_body(receive: Any, headers: dict[str, str], limit: int) -> bytes:

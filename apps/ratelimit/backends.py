@@ -26,6 +26,7 @@ class StreamSlot(NamedTuple):
     organization: str
     key: str
     member: str
+    is_guest: bool = False
 
 
 class Backend(Protocol):
@@ -49,9 +50,9 @@ class Backend(Protocol):
 def stream_windows(slot: StreamSlot) -> list[Window]:
     """Return the limits of concurrent streams, in the form of windows: they reset when a stream ends."""
     seconds = int(settings.UPSTREAM_TOTAL_TIMEOUT)
-    amounts = settings.CONCURRENT_STREAMS
+    amounts, owner = settings.CONCURRENT_STREAMS, "guest" if slot.is_guest else "key"
     return [
-        Window("concurrent_streams", "key", f"streams:{slot.key}", scaled(amounts["key"]), seconds, "streams"),
+        Window("concurrent_streams", owner, f"streams:{slot.key}", scaled(amounts[owner]), seconds, "streams"),
         Window(
             "concurrent_streams",
             "organization",

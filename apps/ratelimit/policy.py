@@ -47,28 +47,41 @@ def scaled(amount: int) -> int:
 
 
 @cache
-def _rules(*names: str) -> tuple[Rule, ...]:
-    rules = []
+def rules(*names: str) -> tuple[Rule, ...]:
+    """Return the rows of the table by their names, scaled, one for each window."""
+    found = []
     for name in names:
         row = settings.RATE_LIMITS[name]
         for text in row["limits"]:
             item: RateLimitItem = parse(text)
-            rules.append(Rule(name, row["per"], scaled(item.amount), item.get_expiry(), item.GRANULARITY.name))
-    return tuple(rules)
+            found.append(Rule(name, row["per"], scaled(item.amount), item.get_expiry(), item.GRANULARITY.name))
+    return tuple(found)
+
+
+def sign_in_limit(method: str, path: str) -> str | None:
+    """Return the name of the limit of a way in, or None for any other route. `path` is canonical."""
+    return next(
+        (
+            name
+            for name, methods, beginning in settings.SIGN_IN_ROUTES
+            if path.startswith(beginning) and (not methods or method in methods)
+        ),
+        None,
+    )
 
 
 @lru_cache(maxsize=4096)
-def _rules_for(path: str, is_guest: bool, has_key: bool) -> tuple[Rule, ...]:
+def _rules_for(method: str, path: str, is_guest: bool, has_key: bool) -> tuple[Rule, ...]:
     names = ["all"]
-    if path == "/v1/auth/guest-login":
-        names.append("guest_login")
+    if way_in := sign_in_limit(method, path):
+        names.append(way_in)
     if path.startswith("/v1/"):
         names.append("v1")
     if path in _INFERENCE:
         names.append("inference_guest" if is_guest else "inference_user")
         if has_key:
             names.append("inference_key")
-    return _rules(*names)
+    return rules(*names)
 
 
 @lru_cache(maxsize=65536)
@@ -86,7 +99,7 @@ def network_of(address: str) -> str:
 
 
 def windows_for(method: str, path: str, caller: Caller) -> list[Window]:
-    """Return the windows a request counts in. `path` is canonical; `method` may one day matter to the table."""
+    """Return the windows a request counts in. `path` is canonical."""
     owners = {
         "address": network_of(caller.address),
         "user": caller.user_id,
@@ -95,6 +108,6 @@ def windows_for(method: str, path: str, caller: Caller) -> list[Window]:
     }
     return [
         Window(rule.name, rule.per, f"{rule.name}:{rule.unit}:{owner}", rule.amount, rule.seconds, rule.unit)
-        for rule in _rules_for(path, caller.is_guest, caller.key_id is not None)
+        for rule in _rules_for(method, path, caller.is_guest, caller.key_id is not None)
         if (owner := owners[rule.per]) is not None
     ]

@@ -154,7 +154,11 @@ DATABASES = {"default": _database}
 REDIS_URL = env.str("REDIS_URL", default="")
 if REDIS_URL:
     CACHES: dict[str, Any] = {
-        "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+        "default": {
+            "BACKEND": "apps.ratelimit.cache.SharedCache",
+            "LOCATION": REDIS_URL,
+            "OPTIONS": {"socket_connect_timeout": 0.5, "socket_timeout": 0.5},
+        }
     }
     CHANNEL_LAYERS: dict[str, Any] = {
         "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
@@ -241,7 +245,7 @@ HEADLESS_FRONTEND_URLS = {
     "account_reset_password_from_key": f"{PUBLIC_URL}/accounts/password/reset/key/{{key}}/",
     "account_signup": f"{PUBLIC_URL}/accounts/signup/",
 }
-ACCOUNT_RATE_LIMITS = {"login": "30/m/ip", "login_failed": "10/m/ip,5/300s/key"}
+MFA_RATE_LIMITS = {"webauthn_login": None}  # there is no account to guess at; addresses count at the edge
 # Who may make an account: "open" anybody, "invitation" whom an operator or organization invited, "closed" nobody.
 SIGNUP = env.str("JAN_SIGNUP", default="open")
 # Whether operators need a second factor to open the admin. Production does not start without.
@@ -309,7 +313,8 @@ OPERATOR_PASSWORD = env.str("JAN_OPERATOR_PASSWORD", default="")
 
 # Reverse proxies in front that append to X-Forwarded-For. 0: the header is not believed.
 TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
-ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
+# The edge tells Django the client's address, so nothing behind it reads the header again.
+ALLAUTH_TRUSTED_PROXY_COUNT = 0
 # Browser origins that may call the API: exact origins, or `*example.com` for example.com and its subdomains over https.
 ALLOWED_CORS_HOSTS = env.list("ALLOWED_CORS_HOSTS", default=["http://localhost:8080"])
 PUBLIC_MODEL_LIST = env.bool("PUBLIC_MODEL_LIST", default=False)
@@ -426,4 +431,8 @@ VERSION = "0.1.0"
 from janserver.settings.admin import UNFOLD as UNFOLD
 from janserver.settings.limits import CONCURRENT_STREAMS as CONCURRENT_STREAMS
 from janserver.settings.limits import RATE_LIMITS as RATE_LIMITS
+from janserver.settings.limits import SIGN_IN_ROUTES as SIGN_IN_ROUTES
+from janserver.settings.limits import scaled_account_limits
 from janserver.settings.openapi import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
+
+ACCOUNT_RATE_LIMITS = scaled_account_limits(RATELIMIT_SCALE)

@@ -1,7 +1,8 @@
 """
 Rate limits: the contract's table (section 6), amounts in the notation of the `limits` library.
 
-`per` says whose requests are counted together: an address (/64 for IPv6), a user, a key or a guest.
+`per` says whose requests are counted together: an address (/64 for IPv6), a user, a key, a guest or
+a session.
 """
 
 from typing import Any
@@ -13,7 +14,59 @@ RATE_LIMITS: dict[str, dict[str, Any]] = {
     "inference_key": {"limits": ["1000/hour"], "per": "key"},
     "inference_guest": {"limits": ["10/minute"], "per": "guest"},
     "guest_login": {"limits": ["5/minute"], "per": "address"},
+    "sign_in": {"limits": ["20/minute", "200/hour"], "per": "address"},
+    "sign_up": {"limits": ["10/minute", "60/hour"], "per": "address"},
+    "password_reset": {"limits": ["10/minute", "60/hour"], "per": "address"},
+    "single_sign_on": {"limits": ["30/minute"], "per": "address"},
+    "account_pages": {"limits": ["120/minute"], "per": "address"},
+    "refresh": {"limits": ["60/minute"], "per": "address"},
+    "refresh_session": {"limits": ["30/minute"], "per": "session"},
+    "end_session": {"limits": ["60/minute"], "per": "address"},
+    "validate": {"limits": ["60/minute"], "per": "address"},
 }
 
+# Every way in has a limit of its own: its name, the methods (empty: all), and how the canonical path begins.
+# The first line that fits counts; tests/edge/test_sign_in_limits.py looks for routes that have none.
+SIGN_IN_ROUTES: tuple[tuple[str, str, str], ...] = (
+    ("guest_login", "", "/v1/auth/guest-login"),
+    ("sign_up", "", "/v1/auth/upgrade"),
+    ("refresh", "", "/v1/auth/refresh"),
+    ("end_session", "", "/v1/auth/revoke"),
+    ("end_session", "", "/v1/auth/logout"),
+    ("validate", "", "/v1/auth/validate"),
+    ("single_sign_on", "", "/v1/auth/google"),
+    ("single_sign_on", "", "/v1/auth/login"),
+    ("single_sign_on", "", "/v1/auth/callback"),
+    ("sign_up", "POST", "/accounts/signup/"),
+    ("password_reset", "POST", "/accounts/password/reset/"),
+    ("sign_in", "POST", "/accounts/"),
+    ("sign_in", "POST", "/admin/login/"),
+    ("account_pages", "", "/accounts/"),
+    ("account_pages", "", "/admin/login/"),
+)
+
 # Streams that may run at once.
-CONCURRENT_STREAMS: dict[str, int] = {"key": 20, "organization": 100}
+CONCURRENT_STREAMS: dict[str, int] = {"key": 20, "guest": 3, "organization": 100}
+
+# What allauth counts: tries for one account (`key`: the address typed, known or not). Addresses count at the edge.
+ACCOUNT_LIMITS: dict[str, tuple[str, ...]] = {
+    "login": (),
+    "login_failed": ("10/m/ip", "5/300s/key"),
+    "signup": (),
+    "reset_password": ("5/m/key", "20/h/key"),
+    "reset_password_from_key": (),
+    "confirm_email": ("1/180s/key",),
+    "reauthenticate": ("10/m/user",),
+    "change_password": ("5/m/user",),
+    "manage_email": ("10/m/user",),
+}
+
+
+def scaled_account_limits(scale: float) -> dict[str, str | None]:
+    """Return ACCOUNT_LIMITS as allauth reads them, each amount multiplied and at least 1."""
+
+    def scaled(limit: str) -> str:
+        amount, _, rest = limit.partition("/")
+        return f"{max(1, round(int(amount) * scale))}/{rest}"
+
+    return {action: ",".join(map(scaled, limits)) or None for action, limits in ACCOUNT_LIMITS.items()}

@@ -75,7 +75,7 @@ def fill(number: int) -> dict[str, Any]:
     )
     actor = Actor("user", user.pk, user.email)
     record_audit(Action.USER_ADDED, actor=actor, target_kind="user", target_id=f"target_{number}")
-    event = AuditEvent.objects.get(actor_id=user.pk)
+    event = AuditEvent.objects.get(target_id=f"target_{number}")
     tenancy = (user, organization, membership, project, key)
     rows = (*tenancy, *ways_in(user, number), provider, model, route, alias, record, event)
     return {row._meta.label: row for row in rows}

@@ -1,0 +1,26 @@
+"""Limits whose owner only the domain knows, such as a session: counted where all processes see it."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from django.core.cache import cache
+
+from apps.ratelimit.limiter import Decision, refusal_of
+from apps.ratelimit.policy import Window, rules
+
+
+def admit(name: str, owner: str) -> None:
+    """
+    Count one use of a limit of the table for its owner. Raises RateLimited.
+
+    Windows are those of the clock, so that adding one to a counter is all there is to do.
+    """
+    now = time.time()
+    for rule in rules(name):
+        number = math.floor(now / rule.seconds)
+        window = Window(rule.name, rule.per, f"limit:{name}:{owner}:{number}", rule.amount, rule.seconds, rule.unit)
+        cache.add(window.key, 0, rule.seconds)
+        if cache.incr(window.key) > rule.amount:
+            raise refusal_of(Decision(window, 0, (number + 1) * rule.seconds - now, None, window))
