@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
+from tests.mailbox import Mailbox
 from tests.provider import Provider
 from tests.server import Server, start_server
 
@@ -25,6 +26,13 @@ def redis_url(worker_id: str) -> Iterator[str]:
 def provider() -> Iterator[Provider]:
     """An OpenAI-compatible provider on a real socket; `tests.provider` says how it is told what to do."""
     with Provider() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def mailbox() -> Iterator[Mailbox]:
+    """A mail server on a real socket; tests take the mails of addresses of their own."""
+    with Mailbox() as running:
         yield running
 
 

@@ -40,7 +40,6 @@ class AccountAdapter(DefaultAccountAdapter):
     error_messages = {
         **DefaultAccountAdapter.error_messages,
         "email_password_mismatch": "The e-mail address or the password is wrong.",
-        "too_many_login_attempts": "Too many attempts failed. Try again in a few minutes.",
         "enter_current_password": "This is not your current password.",
         "incorrect_password": "This is not your password.",
         "duplicate_email": "This address is already on your account.",

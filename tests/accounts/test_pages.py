@@ -1,0 +1,587 @@
+"""The pages with which people sign up, sign in and look after their accounts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pytest
+from allauth.account.models import EmailAddress
+from allauth.usersessions.models import UserSession
+from django.contrib.auth.hashers import MD5PasswordHasher
+from django.core import mail
+from django.core.cache import cache
+from django.core.mail import EmailMessage
+from django.http import HttpResponse
+from django.test import Client
+from django.utils import timezone
+
+from apps.accounts import invitations
+from apps.accounts.invitations import send_invitation
+from apps.accounts.models import User
+from apps.audit.models import AuditEvent
+from apps.audit.services import SYSTEM
+from apps.core.errors import BadRequest, Conflict
+from tests.mailbox import link_in
+
+BASE = "http://localhost:8000"
+PASSWORD = "analytical-engine-1"
+OnCommit = Callable[..., Any]
+
+
+def sign_up(client: Client, email: str, password: str = PASSWORD) -> HttpResponse:
+    return client.post("/accounts/signup/", {"email": email, "password1": password})
+
+
+def sign_in(client: Client, email: str, password: str = PASSWORD, **more: str) -> HttpResponse:
+    return client.post("/accounts/login/", {"login": email, "password": password, **more})
+
+
+def is_signed_in(client: Client) -> bool:
+    return client.get("/accounts/").status_code == 200
+
+
+def follow(client: Client, message: EmailMessage) -> HttpResponse:
+    """Open a mail's link and, where it leads to a form with one button, press it."""
+    path = link_in(str(message.body)).removeprefix(BASE)
+    answer = client.get(path)
+    return client.post(path) if answer.status_code == 200 and "Yes, confirm it" in answer.text else answer
+
+
+def events(action: str) -> list[AuditEvent]:
+    return list(AuditEvent.objects.filter(action=action).order_by("id"))
+
+
+def words(answer: HttpResponse) -> str:
+    """A page without what differs from one visit to the next."""
+    return re.sub(r'name="csrfmiddlewaretoken" value="\w+"', "", answer.content.decode())
+
+
+class CountingHasher(MD5PasswordHasher):
+    """Counts the expensive thing, so that answers can be compared by what they cost."""
+
+    algorithm = "counting"
+    runs: ClassVar[int] = 0
+
+    def encode(self, password: str, salt: str) -> str:
+        type(self).runs += 1
+        return super().encode(password, salt)
+
+
+def cost_of(act: Callable[[], object]) -> int:
+    before = CountingHasher.runs
+    act()
+    return CountingHasher.runs - before
+
+
+@pytest.fixture
+def counting(settings: Any) -> None:
+    settings.PASSWORD_HASHERS = [f"{__name__}.CountingHasher"]
+
+
+# --- Sign-up ---
+
+
+def test_a_new_account_is_nobody_until_its_link_is_followed(client: Client, db: None):
+    answer = sign_up(client, "Grace@Example.com")
+    assert (answer.status_code, answer["location"]) == (302, "/accounts/confirm-email/")
+    grace = User.objects.get()
+    assert (grace.email, grace.has_guest_rights, is_signed_in(client)) == (None, True, False)
+    assert [(row.target_id, row.actor_id, row.details) for row in events("user.added")] == [
+        (grace.pk, grace.pk, {"email": "grace@example.com"})
+    ]
+
+    (message,) = mail.outbox
+    answer = follow(client, message)
+    assert (answer.status_code, answer["location"], is_signed_in(client)) == (302, "/accounts/", True)
+    grace.refresh_from_db()
+    assert (grace.email, grace.has_guest_rights) == ("grace@example.com", False)
+    assert [row.target_id for row in events("user.email_verified")] == [grace.pk]
+    assert [(row.actor_id, row.details) for row in events("login.succeeded")] == [(grace.pk, {"methods": []})]
+
+
+def test_a_link_followed_elsewhere_confirms_and_signs_nobody_in(client: Client, db: None):
+    sign_up(client, "grace@example.com")
+    elsewhere = Client()
+    assert follow(elsewhere, mail.outbox[0])["location"] == "/accounts/login/"
+    assert not is_signed_in(elsewhere)
+    assert User.objects.get().email == "grace@example.com"
+    assert sign_in(elsewhere, "grace@example.com")["location"] == "/accounts/"
+
+
+def test_a_link_is_good_once(client: Client, db: None):
+    sign_up(client, "grace@example.com")
+    follow(client, mail.outbox[0])
+    again = client.get(link_in(mail.outbox[0].body).removeprefix(BASE))
+    assert b"The link is not good" in again.content
+
+
+def test_signing_in_before_confirming_leads_to_the_mail(client: Client, db: None):
+    sign_up(client, "grace@example.com")
+    other = Client()
+    assert sign_in(other, "grace@example.com")["location"] == "/accounts/confirm-email/"
+    assert not is_signed_in(other)
+
+
+def test_who_follows_the_link_has_the_address_and_who_claimed_it_has_not(client: Client, db: None):
+    sign_up(Client(), "grace@example.com", "of-the-squatter-1")
+    cache.clear()  # one mail to an address in three minutes
+    sign_up(client, "grace@example.com", "of-the-owner-22")
+    assert EmailAddress.objects.count() == 2
+    follow(client, mail.outbox[1])
+    owner = EmailAddress.objects.get().user
+    assert (owner.email, owner.check_password("of-the-owner-22")) == ("grace@example.com", True)
+    assert sign_in(Client(), "grace@example.com", "of-the-squatter-1").status_code == 200
+    assert b"The link is not good" in client.get(link_in(mail.outbox[0].body).removeprefix(BASE)).content
+
+
+@pytest.mark.parametrize(
+    ("email", "password"),
+    [
+        ("no-address", PASSWORD),
+        ("a" * 300 + "@example.com", PASSWORD),
+        ("a\x00@example.com", PASSWORD),
+        ("grace@example.com", "12345678"),
+        ("grace@example.com", "short"),
+        ("grace@example.com", "grace@example.com"),
+    ],
+)
+def test_what_is_no_account_is_refused_beside_its_field(client: Client, db: None, email: str, password: str):
+    answer = sign_up(client, email, password)
+    assert answer.status_code == 200
+    (field,) = answer.context["form"].errors
+    assert f'aria-describedby="id_{field}' in answer.text
+    assert re.search(rf'id="id_{field}_error"', answer.text)
+    assert (User.objects.count(), mail.outbox) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("mode", "sentence"), [("closed", "made by this server&#x27;s operators"), ("invitation", "made by invitation")]
+)
+def test_nobody_signs_up_where_sign_up_is_not_open(client: Client, db: None, settings: Any, mode: str, sentence: str):
+    settings.SIGNUP = mode
+    assert "Create an account" not in client.get("/accounts/login/").text
+    answer = sign_up(client, "grace@example.com")
+    assert sentence.replace("&#x27;", "'") in answer.text
+    assert (User.objects.count(), mail.outbox) == (0, [])
+
+
+# --- The same answer for a known and an unknown address ---
+
+
+def test_sign_up_answers_the_same_and_mails_something_else(person: User, counting: None):
+    def visit(email: str) -> tuple[int, str, str, int]:
+        client = Client()
+        answer = sign_up(client, email)
+        page = words(client.get(answer["location"])).replace(email, "")
+        return answer.status_code, answer["location"], page, len(client.cookies)
+
+    assert visit("ada@example.com") == visit("new@example.com")
+    assert cost_of(lambda: sign_up(Client(), "ada@example.com")) == 1
+    assert cost_of(lambda: sign_up(Client(), "newer@example.com")) == 1
+    assert [(message.to, message.subject) for message in mail.outbox] == [
+        (["ada@example.com"], "You have an account already"),
+        (["new@example.com"], "Confirm your e-mail address"),
+        (["newer@example.com"], "Confirm your e-mail address"),
+    ]
+    assert (person.emailaddress_set.count(), User.objects.filter(email="ada@example.com").count()) == (1, 1)
+
+
+def test_a_failed_sign_in_answers_the_same(person: User, counting: None):
+    person.set_password(PASSWORD)
+    person.save()
+
+    def visit(email: str) -> tuple[int, str]:
+        answer = sign_in(Client(), email, "wrong-password-1")
+        return answer.status_code, words(answer).replace(email, "")
+
+    assert visit("ada@example.com") == visit("new@example.com")
+    assert "The e-mail address or the password is wrong." in visit("ada@example.com")[1]
+    assert cost_of(lambda: visit("ada@example.com")) == cost_of(lambda: visit("new@example.com")) == 1
+    failed = events("login.failed")
+    assert [(row.actor_kind, row.target_id, row.details) for row in failed[:2]] == [
+        ("anonymous", person.pk, {"email": "ada@example.com"}),
+        ("anonymous", "", {"email": "new@example.com"}),
+    ]
+
+
+def test_a_reset_answers_the_same_and_mails_something_else(person: User):
+    def visit(email: str) -> tuple[int, str, str]:
+        client = Client()
+        answer = client.post("/accounts/password/reset/", {"email": email})
+        return answer.status_code, answer["location"], words(client.get(answer["location"]))
+
+    assert visit("ada@example.com") == visit("new@example.com")
+    assert [(message.to, message.subject) for message in mail.outbox] == [
+        (["ada@example.com"], "Choose a new password"),
+        (["new@example.com"], "There is no account with this address"),
+    ]
+
+
+def test_who_only_claimed_an_address_gets_no_link_to_it(client: Client, db: None):
+    sign_up(client, "grace@example.com", "of-the-squatter-1")
+    mail.outbox.clear()
+    client.post("/accounts/password/reset/", {"email": "grace@example.com"})
+    assert [message.subject for message in mail.outbox] == ["There is no account with this address"]
+
+
+def test_adding_somebodys_address_answers_as_for_any_other(person: User, client: Client):
+    User.objects.create_user("grace@example.com", PASSWORD)
+    sign_in(client, "ada@example.com")
+    for email in ("grace@example.com", "new@example.com"):
+        answer = client.post("/accounts/email/", {"email": email, "action_add": ""}, follow=True)
+        assert f"We sent a link to {email}." in answer.text
+    assert EmailAddress.objects.filter(user=person).count() == 3
+
+
+# --- Invitations ---
+
+
+@pytest.fixture
+def invite(django_capture_on_commit_callbacks: OnCommit) -> Callable[[str], str]:
+    """Invite somebody and return the path of the mailed link."""
+
+    def invited(email: str) -> str:
+        with django_capture_on_commit_callbacks(execute=True):
+            send_invitation(email=email, actor=SYSTEM)
+        return link_in(mail.outbox[-1].body).removeprefix(BASE)
+
+    return invited
+
+
+@pytest.mark.parametrize("mode", ["open", "invitation"])
+def test_an_invitation_makes_an_account_with_a_proven_address(
+    client: Client, db: None, settings: Any, invite: Callable[[str], str], mode: str
+):
+    settings.SIGNUP = mode
+    path = invite("Grace@Example.com")
+    assert [(row.actor_kind, row.details) for row in events("invite.sent")] == [
+        ("system", {"email": "grace@example.com"})
+    ]
+    page = client.get(path, follow=True)
+    assert (page.request["PATH_INFO"], 'value="grace@example.com"' in page.text) == ("/accounts/signup/", True)
+    # The form's address is not asked: the link speaks for one only.
+    assert sign_up(client, "somebody.else@example.com")["location"] == "/accounts/"
+    grace = User.objects.get()
+    assert (grace.email, is_signed_in(client)) == ("grace@example.com", True)
+    assert EmailAddress.objects.get().verified
+    assert len(mail.outbox) == 1
+
+    used = Client()
+    assert used.get(path)["location"] == "/accounts/login/"
+    assert "has an account already" in used.get("/accounts/login/").text
+
+
+def test_an_invitation_takes_the_address_from_who_claimed_it(client: Client, db: None, invite: Callable[[str], str]):
+    sign_up(Client(), "grace@example.com", "of-the-squatter-1")
+    client.get(invite("grace@example.com"))
+    sign_up(client, "grace@example.com", "of-the-owner-22")
+    assert EmailAddress.objects.get().user.check_password("of-the-owner-22")
+
+
+def test_a_used_invitation_makes_no_second_account(client: Client, db: None, settings: Any, invite: Any):
+    settings.SIGNUP = "invitation"
+    client.get(invite("grace@example.com"))
+    sign_up(client, "grace@example.com")
+    client.post("/accounts/logout/")
+    assert "made by invitation" in sign_up(client, "second@example.com").text
+    assert User.objects.count() == 1
+
+
+@pytest.mark.parametrize("how", ["forged", "expired", "closed"])
+def test_an_invitation_that_is_not_good_opens_nothing(
+    client: Client, db: None, settings: Any, invite: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, how: str
+):
+    settings.SIGNUP = "invitation"
+    path = invite("grace@example.com")
+    if how == "forged":
+        path = path.replace("/invitation/", "/invitation/x")
+    elif how == "expired":
+        monkeypatch.setattr("django.core.signing.time.time", lambda: timezone.now().timestamp() + 7 * 86400 + 1)
+    else:
+        settings.SIGNUP = "closed"
+    answer = client.get(path)
+    assert (answer.status_code, "The invitation is not good" in answer.text) == (404, True)
+    sign_up(client, "grace@example.com")
+    assert not User.objects.get_queryset().exists()
+
+
+def test_an_invitation_does_not_change_hands_in_a_signed_in_browser(person: User, client: Client, invite: Any):
+    sign_in(client, "ada@example.com")
+    assert "you are signed in as" in client.get(invite("grace@example.com")).text
+    assert User.objects.count() == 1
+
+
+def test_there_are_addresses_that_are_not_invited(person: User, settings: Any):
+    with pytest.raises(Conflict) as taken:
+        send_invitation(email="ADA@example.com", actor=SYSTEM)
+    with pytest.raises(BadRequest) as bad:
+        send_invitation(email="a" * 300 + "@example.com", actor=SYSTEM)
+    settings.SIGNUP = "closed"
+    with pytest.raises(Conflict) as closed:
+        send_invitation(email="new@example.com", actor=SYSTEM)
+    assert [taken.value.code, bad.value.param, closed.value.code] == ["email_taken", "email", "signup_closed"]
+    assert (mail.outbox, events("invite.sent")) == ([], [])
+
+
+def test_an_invitation_lasts_a_week():
+    assert invitations.LIFE.days == 7
+
+
+# --- Sign-in and where it leads ---
+
+
+def test_people_come_to_their_account_and_operators_to_the_admin(person: User, client: Client):
+    assert sign_in(client, "ada@example.com")["location"] == "/accounts/"
+    (event,) = events("login.succeeded")
+    assert (event.actor_id, event.details) == (person.pk, {"methods": ["password"]})
+    User.objects.filter(pk=person.pk).update(is_staff=True, is_superuser=True)
+    assert sign_in(Client(), "ada@example.com")["location"] == "/admin/"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "reached"),
+    [
+        ("/accounts/email/", "/accounts/email/"),
+        ("http://localhost:8000/accounts/email/", "http://localhost:8000/accounts/email/"),
+        ("https://evil.example/", "/accounts/"),
+        ("//evil.example/", "/accounts/"),
+        ("/\\evil.example/", "/accounts/"),
+        ("http:///evil.example/", "/accounts/"),
+        ("javascript:alert(1)", "/accounts/"),
+        ("http://127.0.0.1:4444/", "/accounts/"),  # an allowed Host header, and not where clients go
+        ("http://localhost:8000@evil.example/", "/accounts/"),
+        ("http://testserver/", "/accounts/"),
+    ],
+)
+def test_sign_in_leads_to_this_server_only(person: User, client: Client, wanted: str, reached: str):
+    assert sign_in(client, "ada@example.com", next=wanted)["location"] == reached
+
+
+def test_another_host_header_is_not_another_five_attempts(person: User):
+    for port in range(5):
+        client = Client(headers={"host": f"localhost:{port + 1}"})
+        assert sign_in(client, "ada@example.com", "wrong-password-1").status_code == 200
+    client = Client()
+    assert sign_in(client, "ada@example.com").status_code == 429
+    assert not is_signed_in(client)
+
+
+def test_signing_out_ends_the_session_and_is_audited(person: User, client: Client):
+    sign_in(client, "ada@example.com")
+    assert UserSession.objects.filter(user=person).count() == 1
+    client.post("/accounts/logout/")
+    assert (is_signed_in(client), UserSession.objects.filter(user=person).count()) == (False, 0)
+    assert [row.actor_id for row in events("logout.succeeded")] == [person.pk]
+
+
+# --- Passwords ---
+
+
+@dataclass
+class Everywhere:
+    """Somebody signed in in two browsers and, with a token, in a program."""
+
+    user: User
+    here: Client
+    there: Client
+    token: str
+
+    def where(self) -> dict[str, bool]:
+        asked = Client().get("/v1/models", headers={"authorization": f"Bearer {self.token}"}).status_code
+        return {"here": is_signed_in(self.here), "there": is_signed_in(self.there), "token": asked == 200}
+
+
+@pytest.fixture
+def everywhere(db: None, django_capture_on_commit_callbacks: OnCommit) -> Everywhere:
+    made = Client().post("/v1/auth/guest-login").json()
+    token = made["access_token"]
+    with django_capture_on_commit_callbacks(execute=True):
+        upgraded = Client().post(
+            "/v1/auth/upgrade",
+            {"email": "ada@example.com", "password": PASSWORD},
+            content_type="application/json",
+            headers={"authorization": f"Bearer {token}"},
+        )
+    assert upgraded.status_code == 200
+    follow(Client(), mail.outbox.pop())
+    here, there = Client(), Client(headers={"user-agent": "The lost laptop"})
+    for browser in (here, there):
+        assert sign_in(browser, "ada@example.com").status_code == 302
+    found = Everywhere(User.objects.get(pk=made["user_id"]), here, there, token)
+    assert found.where() == {"here": True, "there": True, "token": True}
+    return found
+
+
+NEW = "a-newer-engine-22"
+
+
+def test_changing_the_password_ends_every_other_session_and_token(everywhere: Everywhere):
+    User.objects.filter(pk=everywhere.user.pk).update(must_change_password=True)
+    form = {"oldpassword": PASSWORD, "password1": NEW, "password2": NEW}
+    assert everywhere.here.post("/accounts/password/change/", form)["location"] == "/accounts/"
+    assert everywhere.where() == {"here": True, "there": False, "token": False}
+    everywhere.user.refresh_from_db()
+    assert (everywhere.user.check_password(NEW), everywhere.user.must_change_password) == (True, False)
+    assert [row.actor_id for row in events("user.password_changed")] == [everywhere.user.pk]
+    (message,) = mail.outbox
+    assert (message.to, message.subject) == (["ada@example.com"], "Your password was changed")
+    assert "127.0.0.1" in message.body
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"oldpassword": "wrong-password-1", "password1": NEW, "password2": NEW},
+        {"oldpassword": PASSWORD, "password1": NEW, "password2": "another-engine-33"},
+        {"oldpassword": PASSWORD, "password1": "12345678", "password2": "12345678"},
+    ],
+)
+def test_a_password_is_not_changed_by_halves(everywhere: Everywhere, form: dict[str, str]):
+    answer = everywhere.here.post("/accounts/password/change/", form)
+    assert (answer.status_code, len(answer.context["form"].errors)) == (200, 1)
+    assert everywhere.where() == {"here": True, "there": True, "token": True}
+    everywhere.user.refresh_from_db()
+    assert everywhere.user.check_password(PASSWORD)
+    assert mail.outbox == []
+
+
+def test_a_reset_ends_every_session_and_token(everywhere: Everywhere):
+    stranger = Client()
+    stranger.post("/accounts/password/reset/", {"email": "ada@example.com"})
+    form = follow(stranger, mail.outbox.pop())["location"]
+    assert "set-password" in form  # the secret is not in the address of the page
+    assert stranger.post(form, {"password1": NEW, "password2": NEW})["location"] == "/accounts/password/reset/key/done/"
+    assert everywhere.where() == {"here": False, "there": False, "token": False}
+    assert not is_signed_in(stranger)
+    assert mail.outbox[0].subject == "Your password was changed"
+    assert sign_in(stranger, "ada@example.com", NEW)["location"] == "/accounts/"
+
+
+def test_a_reset_in_ones_own_browser_keeps_that_one(everywhere: Everywhere):
+    everywhere.here.post("/accounts/password/reset/", {"email": "ada@example.com"})
+    form = follow(everywhere.here, mail.outbox.pop())["location"]
+    assert everywhere.here.post(form, {"password1": NEW, "password2": NEW}).status_code == 302
+    assert everywhere.where() == {"here": True, "there": False, "token": False}
+
+
+def test_a_reset_link_is_good_once(person: User, client: Client):
+    client.post("/accounts/password/reset/", {"email": "ada@example.com"})
+    path = link_in(mail.outbox[0].body).removeprefix(BASE)
+    client.post(client.get(path)["location"], {"password1": NEW, "password2": NEW})
+    again = Client().get(path)
+    assert "The link is not good" in again.text
+    person.refresh_from_db()
+    assert person.check_password(NEW)
+
+
+def test_a_reset_link_ends_after_an_hour(person: User, client: Client, settings: Any):
+    client.post("/accounts/password/reset/", {"email": "ada@example.com"})
+    path = link_in(mail.outbox[0].body).removeprefix(BASE)
+    assert settings.PASSWORD_RESET_TIMEOUT == 3600
+    settings.PASSWORD_RESET_TIMEOUT = -1
+    assert "The link is not good" in client.get(path).text
+
+
+def test_a_disabled_account_gets_no_link(person: User, client: Client):
+    User.objects.filter(pk=person.pk).update(is_active=False)
+    client.post("/accounts/password/reset/", {"email": "ada@example.com"})
+    assert [message.subject for message in mail.outbox] == ["There is no account with this address"]
+    assert sign_in(client, "ada@example.com")["location"] == "/accounts/inactive/"
+
+
+# --- Sessions ---
+
+
+def test_the_sessions_page_lists_browsers_and_programs(everywhere: Everywhere):
+    page = everywhere.here.get("/accounts/sessions/")
+    assert (len(page.context["sessions"]), page.text.count("This one")) == (3, 1)
+    assert "The lost laptop" in page.text
+
+
+def test_signing_out_everywhere_else(everywhere: Everywhere):
+    answer = everywhere.here.post("/accounts/sessions/everywhere/")
+    assert "You are signed out everywhere else." in everywhere.here.get(answer["location"]).text
+    assert everywhere.where() == {"here": True, "there": False, "token": False}
+    assert [row.actor_id for row in events("user.sessions_ended")] == [everywhere.user.pk]
+
+
+def test_allauths_own_form_ends_tokens_too(everywhere: Everywhere):
+    everywhere.here.post("/accounts/sessions/")
+    assert everywhere.where() == {"here": True, "there": False, "token": False}
+
+
+def test_one_session_is_ended_by_itself(everywhere: Everywhere):
+    lost = UserSession.objects.get(user_agent="The lost laptop")
+    assert everywhere.here.post(f"/accounts/sessions/{lost.pk}/end/").status_code == 302
+    assert everywhere.where() == {"here": True, "there": False, "token": True}
+    program = UserSession.objects.exclude(session_key=everywhere.here.session.session_key).get()
+    everywhere.here.post(f"/accounts/sessions/{program.pk}/end/")
+    assert everywhere.where() == {"here": True, "there": False, "token": False}
+
+
+def test_nobody_ends_somebody_elses_session(everywhere: Everywhere, client: Client):
+    User.objects.create_user("eve@example.com", PASSWORD)
+    EmailAddress.objects.create(user=User.objects.get(email="eve@example.com"), email="eve@example.com", verified=True)
+    sign_in(client, "eve@example.com")
+    for session in UserSession.objects.filter(user=everywhere.user):
+        assert client.post(f"/accounts/sessions/{session.pk}/end/").status_code == 302
+    client.post("/accounts/sessions/everywhere/")
+    assert everywhere.where() == {"here": True, "there": True, "token": True}
+    assert [row.actor_id for row in events("user.sessions_ended")] != [everywhere.user.pk]
+
+
+@pytest.mark.parametrize("path", ["/accounts/sessions/everywhere/", "/accounts/sessions/1/end/"])
+def test_a_link_ends_no_session(everywhere: Everywhere, path: str):
+    assert everywhere.here.get(path).status_code == 405
+    assert everywhere.where() == {"here": True, "there": True, "token": True}
+
+
+# --- Every page ---
+
+FOR_STRANGERS = ("login/", "signup/", "password/reset/", "password/reset/done/", "confirm-email/", "inactive/")
+FOR_PEOPLE = ("", "email/", "password/change/", "sessions/", "logout/")
+
+
+@pytest.mark.parametrize("page", FOR_STRANGERS)
+def test_pages_for_strangers_need_no_script_and_break_no_policy(client: Client, db: None, page: str):
+    check_page(client.get(f"/accounts/{page}"))
+
+
+@pytest.mark.parametrize("page", FOR_PEOPLE)
+def test_pages_for_people_need_no_script_and_break_no_policy(person: User, client: Client, page: str):
+    assert client.get(f"/accounts/{page}").status_code == 302
+    sign_in(client, "ada@example.com")
+    check_page(client.get(f"/accounts/{page}"))
+
+
+def check_page(answer: HttpResponse) -> None:
+    text = answer.content.decode()
+    assert answer.status_code == 200
+    assert "unsafe" not in answer["content-security-policy"]
+    assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:", text)
+    assert not re.findall(r"<script(?![^>]*(?:\bsrc=|application/json))", text)
+    assert len(re.findall(r"<h1[ >]", text)) == 1
+    named = set(re.findall(r'<label for="([^"]+)"', text))
+    seen = re.findall(r"<input(?![^>]*type=.hidden)[^>]*>", text)
+    assert [
+        tag for tag in seen if not re.search(r'id="([^"]+)"', tag) or re.search(r'id="([^"]+)"', tag)[1] not in named
+    ] == []
+    for described in re.findall(r'aria-describedby="([^"]+)"', text):
+        assert all(f'id="{name}"' in text for name in described.split())
+
+
+def test_too_many_changes_at_once_are_answered_by_a_page_of_ours(person: User, client: Client):
+    sign_in(client, "ada@example.com")
+    form = {"oldpassword": "wrong-password-1", "password1": NEW, "password2": NEW}
+    answers = [client.post("/accounts/password/change/", form) for _ in range(6)]
+    assert [answer.status_code for answer in answers] == [200] * 5 + [429]
+    assert answers[-1]["retry-after"] == "60"
+    assert "console/page.css" in answers[-1].text
+
+
+def test_a_stale_form_is_answered_by_a_page_of_ours(db: None):
+    answer = sign_in(Client(enforce_csrf_checks=True), "ada@example.com")
+    assert (answer.status_code, "The form is out of date" in answer.text) == (403, True)
