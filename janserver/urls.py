@@ -10,6 +10,7 @@ from apps.accounts.urls import page_urlpatterns as account_pages
 from apps.accounts.views import JWKSView
 from apps.api_keys.urls import auth_urlpatterns as api_key_urls
 from apps.api_keys.urls import user_urlpatterns as user_urls
+from apps.console.urls import admin_urlpatterns
 from apps.health.urls import root_urlpatterns as health_urls
 from apps.projects.urls import auth_urlpatterns as upgrade_urls
 
@@ -39,6 +40,7 @@ urlpatterns = [
     *(path(f"{prefix}auth/", include(auth)) for prefix in ("", "llm/")),
     path("api/swagger/", include(docs)),
     path("v1/swagger/", include((docs, "v1-docs"))),
+    path("admin/", include(admin_urlpatterns)),
     path("admin/", admin.site.urls),
     path("accounts/", include(account_pages)),
     path("accounts/", include("allauth.urls")),

@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
-from apps.accounts.acting import is_acting
+from apps.accounts.acting import acting_of
 
 ENOUGH = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 # Where a password is changed, and the way out.
@@ -40,7 +40,7 @@ class AccountPolicyMiddleware:
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
         if hasattr(view, "cls") or request.session.session_key is None or not request.user.is_authenticated:
             return None  # the API, or nobody
-        if is_acting(request):
+        if acting_of(request) is not None:
             return None  # what the user has to do is not for an operator to do
         if request.user.must_change_password:
             return self._to_new_password(request)

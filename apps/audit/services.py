@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -54,6 +55,9 @@ class Actor(NamedTuple):
 
 SYSTEM = Actor("system")
 
+# The operator behind the request being served, while acting as the user who seems to make it.
+impersonator: ContextVar[str] = ContextVar("impersonator", default="")
+
 
 def record(
     action: Action,
@@ -67,7 +71,7 @@ def record(
     """
     Add an event. `organization` and `target_id` are public ids; `details` are JSON values, never secrets.
 
-    The client's address and the request id are those of the request being served.
+    The client's address, the request id and the operator acting as the user are those of the request being served.
     """
     AuditEvent.objects.create(
         action=action,
@@ -75,7 +79,7 @@ def record(
         actor_kind=actor.kind,
         actor_id=actor.id,
         actor_label=actor.label,
-        impersonator_id=actor.impersonator_id,
+        impersonator_id=actor.impersonator_id or impersonator.get(),
         target_kind=target_kind,
         target_id=target_id,
         details=details,

@@ -73,6 +73,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "hijack",
     "apps.core",
     "apps.audit",
     "apps.ratelimit",
@@ -103,6 +104,8 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
+    "hijack.middleware.HijackUserMiddleware",
+    "apps.console.acting_middleware.ActingMiddleware",
     "apps.accounts.middleware.AccountPolicyMiddleware",
 ]
 
@@ -262,6 +265,7 @@ MFA_FORMS = {
 }
 # Seconds for which having signed in, or confirmed who one is, opens what is sensitive.
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
+HIJACK_PERMISSION_CHECK = "apps.accounts.acting.may_act_as"
 # Browsers allow passkeys on http://localhost only; elsewhere they need https anyway.
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not BEHIND_TLS
 HEADLESS_ONLY = False

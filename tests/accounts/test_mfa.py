@@ -166,7 +166,7 @@ def test_after_five_wrong_codes_the_right_one_is_refused(protected: User):
         client.post(SECOND_STEP, {"code": "000000"})
     answer = client.post(SECOND_STEP, {"code": code()})
     assert answer.status_code == 200
-    assert "Too many failed login attempts" in str(answer.context["form"].errors)
+    assert "Too many attempts failed" in str(answer.context["form"].errors)
     assert not is_signed_in(client)
     assert AuditEvent.objects.filter(action="login.failed", actor_id=protected.pk).count() == 5
 
