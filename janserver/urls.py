@@ -13,11 +13,12 @@ from apps.api_keys.urls import user_urlpatterns as user_urls
 from apps.console.urls import admin_urlpatterns
 from apps.health.urls import root_urlpatterns as health_urls
 from apps.projects.urls import auth_urlpatterns as upgrade_urls
+from apps.sso.urls import auth_urlpatterns as sso_urls
 
 admin.autodiscover()
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
-auth = [*account_urls, *upgrade_urls, *api_key_urls]
+auth = [*account_urls, *upgrade_urls, *sso_urls, *api_key_urls]
 v1 = [
     path("auth/", include(auth)),
     path("user/", include(user_urls)),

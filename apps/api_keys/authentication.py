@@ -8,7 +8,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from apps.accounts.models import User
-from apps.accounts.tokens import looks_like_token, verify_access_token
+from apps.accounts.tokens import issuer_of, looks_like_token, verify_access_token
 from apps.api_keys.models import ApiKey
 from apps.api_keys.tokens import is_well_formed
 from apps.core.errors import BadRequest, Forbidden, Unauthenticated
@@ -17,6 +17,7 @@ from apps.organizations.models import Membership, Organization
 from apps.organizations.roles import Scope, scopes_of
 from apps.projects.models import Project, default_project
 from apps.projects.principal import Principal
+from apps.sso.services import verify_foreign_token
 
 # Where the edge leaves the caller for Django and Channels.
 SCOPE_PRINCIPAL = "jan.principal"
@@ -88,7 +89,7 @@ def _of_key(secret: str, wanted: Credentials) -> Principal:
 
 
 def _of_token(secret: str, wanted: Credentials) -> Principal:
-    token = verify_access_token(secret)
+    token = verify_access_token(secret) if issuer_of(secret) == settings.TOKEN_ISSUER else verify_foreign_token(secret)
     memberships = Membership.objects.of(token.user.pk)
     if wanted.organization is not None:
         memberships = memberships.filter(organization__public_id=wanted.organization)

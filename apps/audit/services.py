@@ -38,7 +38,7 @@ class Action(StrEnum):
     IDENTITY_PROVIDER_CREATED = "identity_provider.created"
     IDENTITY_PROVIDER_UPDATED = "identity_provider.updated"
     IDENTITY_PROVIDER_DELETED = "identity_provider.deleted"
-    IDENTITY_CONNECTED = "identity.connected"
+    IDENTITY_CONNECTED = "user.identity_connected"
     SSO_DOMAIN_CREATED = "sso_domain.created"
     SSO_DOMAIN_UPDATED = "sso_domain.updated"
     SSO_DOMAIN_DELETED = "sso_domain.deleted"

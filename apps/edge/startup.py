@@ -17,6 +17,7 @@ from django.db import connections
 from apps.accounts.services import ensure_operator
 from apps.catalog.services import register_at_start
 from apps.catalog.tasks import sync_providers
+from apps.sso.configured import register_from_environment
 
 log = logging.getLogger("jan.startup")
 
@@ -57,14 +58,14 @@ def collect_static() -> bool:
 
 def register_providers(stop: threading.Event) -> list[str]:
     """
-    Register what the environment and this machine offer; return warnings.
+    Register what the environment and this machine offer, identity providers as well; return warnings.
 
     In the background, every other provider is synced, and one that does not answer yet is asked
     again until `stop`.
     """
     warnings = register_at_start()
     threading.Thread(target=_follow_up, args=(stop, bool(warnings)), name="jan-register", daemon=True).start()
-    return warnings
+    return [*register_from_environment(), *warnings]
 
 
 def _follow_up(stop: threading.Event, retry: bool) -> None:

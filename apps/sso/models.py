@@ -86,7 +86,7 @@ class IdentityProvider(EpochModel):
     name_claim = models.CharField(max_length=128, default="name", validators=[_CLAIM_PATH])
     organization = models.ForeignKey(
         Organization,
-        models.CASCADE,
+        models.SET_NULL,
         null=True,
         blank=True,
         related_name="identity_providers",
@@ -108,7 +108,11 @@ class IdentityProvider(EpochModel):
 
     class Meta:
         ordering = ["name", "id"]
-        indexes = [models.Index(fields=["issuer"], name="idp_issuer_idx")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["issuer"], condition=models.Q(accepts_access_tokens=True), name="one_token_provider_per_issuer"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name

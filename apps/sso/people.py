@@ -1,0 +1,267 @@
+"""
+Who somebody is that a provider vouches for.
+
+A provider's `sub` is a person (allauth's SocialAccount). Meeting one for the first time, an account
+is joined to it only if its e-mail address is verified on both sides; operators' accounts never are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from allauth.account.internal.emailkit import valid_email_or_none
+from allauth.account.models import EmailAddress
+from allauth.socialaccount.models import SocialAccount
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from apps.accounts.invitations import SignUp
+from apps.accounts.models import User
+from apps.accounts.sessions import actor_of
+from apps.accounts.tokens import invalid_token
+from apps.audit.services import SYSTEM, Action, record
+from apps.core.errors import Conflict, Forbidden
+from apps.organizations.models import Membership
+from apps.organizations.roles import Role
+from apps.sso.models import CLAIMED_ROLES, IdentityProvider, SSODomain
+
+MAX_EMAIL, MAX_KEPT = 254, 500
+# What is kept of the claims, to say on pages whose account it is.
+_KEPT_CLAIMS = ("sub", "email", "name", "preferred_username", "picture")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a provider says of somebody. `email` is empty unless the provider verified it."""
+
+    subject: str
+    email: str
+    name: str
+    claims: dict[str, Any]
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        texts = {name: self.claims[name] for name in _KEPT_CLAIMS if isinstance(self.claims.get(name), str)}
+        return {name: text.replace("\x00", " ")[:MAX_KEPT] for name, text in texts.items()}
+
+
+def profile_of(provider: IdentityProvider, claims: dict[str, Any]) -> Profile:
+    """Read verified claims as the provider's mapping says."""
+    email = claim_at(claims, provider.email_claim)
+    email = valid_email_or_none(email.strip().lower()) if isinstance(email, str) else None
+    is_verified = claims.get("email_verified") is True and email is not None and len(email) <= MAX_EMAIL
+    name = claim_at(claims, provider.name_claim)
+    name = " ".join(name.replace("\x00", " ").split())[:150] if isinstance(name, str) else ""
+    return Profile(str(claims["sub"]), email if is_verified and email else "", name, claims)
+
+
+def claim_at(claims: dict[str, Any], path: str) -> Any:
+    """Return what stands at a path such as `realm_access.roles`, None if nothing does."""
+    found: Any = claims
+    for name in path.split("."):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
+
+
+# --- Rules --------------------------------------------------------------------------------------
+
+
+def known_user(provider: IdentityProvider, subject: str) -> User | None:
+    """Return the user that this person is already connected to."""
+    account = SocialAccount.objects.select_related("user").filter(provider=provider.slug, uid=subject).first()
+    user: User | None = account.user if account else None
+    return user
+
+
+def user_to_join(email: str) -> User | None:
+    """Return the account that an address the provider verified belongs to, if it is verified here as well."""
+    address = EmailAddress.objects.select_related("user").filter(email=email, verified=True).first()
+    if not email or address is None or address.user.is_staff or not address.user.is_active:
+        return None
+    user: User = address.user
+    return user
+
+
+def is_taken(email: str) -> bool:
+    """Say whether some account has this address, or claims it."""
+    users = User.objects.get_queryset()
+    return EmailAddress.objects.filter(email=email).exists() or users.filter(email=email).exists()
+
+
+def refuse_foreign_provider(provider: IdentityProvider, email: str) -> None:
+    """Raise Forbidden (`sso_required`) if the address has to sign in with another provider."""
+    rule = SSODomain.objects.requiring(email)
+    if rule is not None and rule.provider_id != provider.pk:
+        raise sso_required(rule)
+
+
+def sso_required(rule: SSODomain) -> Forbidden:
+    """Return the refusal of an address that has to sign in with a provider."""
+    return Forbidden(
+        f"People of {rule.domain} sign in with {rule.provider.name}.",
+        code="sso_required",
+        details={"provider": rule.provider.slug},
+    )
+
+
+def check_welcome(provider: IdentityProvider, profile: Profile, *, may_sign_up: bool) -> User | None:
+    """
+    Return the account that signs in, None if one may be made. Changes nothing.
+
+    Raises Forbidden (`email_not_verified`, `sso_required`, `signup_closed`, `account_disabled`) or
+    Conflict (`account_exists`).
+    """
+    user = known_user(provider, profile.subject)
+    if user is not None:
+        refuse_foreign_provider(provider, user.email or "")
+        if not user.is_active:
+            raise Forbidden("This account is disabled.", code="account_disabled")
+        return user
+    if not profile.email:
+        raise Forbidden(
+            f"{provider.name} has not verified your e-mail address. Verify it there; or sign in here in another way "
+            f"and connect {provider.name} to your account.",
+            code="email_not_verified",
+        )
+    refuse_foreign_provider(provider, profile.email)
+    if (user := user_to_join(profile.email)) is not None:
+        return user
+    if is_taken(profile.email):
+        raise Conflict(
+            f"There already is an account with this e-mail address. Sign in to it first, then connect {provider.name}.",
+            code="account_exists",
+        )
+    if not (may_sign_up or _is_expected(provider, profile.email)):
+        raise Forbidden("Nobody may sign up here without an invitation.", code="signup_closed")
+    return None
+
+
+def _is_expected(provider: IdentityProvider, email: str) -> bool:
+    """The people of a domain that has to use this provider count as invited."""
+    rule = SSODomain.objects.requiring(email)
+    return settings.SIGNUP == SignUp.INVITATION and rule is not None and rule.provider_id == provider.pk
+
+
+# --- What happens -------------------------------------------------------------------------------
+
+
+def welcome(provider: IdentityProvider, profile: Profile, *, may_sign_up: bool) -> User:
+    """Return the account of somebody who signs in, joined or made if need be. Raises as `check_welcome`."""
+
+    def meet() -> User:
+        user = check_welcome(provider, profile, may_sign_up=may_sign_up)
+        if user is None:
+            user = _make_user(provider, profile, email=profile.email)
+        _connect(provider, profile, user)
+        keep_membership(provider, user, profile.claims)
+        return user
+
+    return _first_or_second(meet)
+
+
+def user_of_token(provider: IdentityProvider, profile: Profile) -> User:
+    """
+    Return the account of somebody whose access token was sent; made at first sight.
+
+    Raises Unauthenticated if it is disabled or has to use another provider.
+    """
+    user = known_user(provider, profile.subject) or _first_or_second(lambda: _meet(provider, profile))
+    rule = SSODomain.objects.requiring(user.email or "")
+    if not user.is_active or (rule is not None and rule.provider_id != provider.pk):
+        raise invalid_token()
+    keep_membership(provider, user, profile.claims)
+    return user
+
+
+def _meet(provider: IdentityProvider, profile: Profile) -> User:
+    """Somebody whose address is not proven on both sides, or is another provider's to prove, has none here."""
+    rule = SSODomain.objects.requiring(profile.email)
+    is_ours = rule is None or rule.provider_id == provider.pk
+    user = known_user(provider, profile.subject) or (user_to_join(profile.email) if is_ours else None)
+    if user is None:
+        email = profile.email if is_ours and not is_taken(profile.email) else ""
+        user = _make_user(provider, profile, email=email)
+    _connect(provider, profile, user)
+    return user
+
+
+def _first_or_second(meet: Callable[[], User]) -> User:
+    """Two requests may meet the same person at once; the one that comes second finds what the first made."""
+    try:
+        with transaction.atomic():
+            return meet()
+    except IntegrityError:
+        with transaction.atomic():
+            return meet()
+
+
+def _make_user(provider: IdentityProvider, profile: Profile, *, email: str) -> User:
+    user = User(email=email or None, name=profile.name, last_seen_at=timezone.now())
+    user.set_unusable_password()
+    user.save()
+    if email:
+        EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
+    record(Action.USER_ADDED, actor=SYSTEM, target_kind="user", target_id=user.pk, provider=provider.slug)
+    return user
+
+
+def _connect(provider: IdentityProvider, profile: Profile, user: User) -> None:
+    own = SocialAccount.objects.filter(provider=provider.slug, uid=profile.subject, user=user)
+    if not own.update(extra_data=profile.kept, last_login=timezone.now()):
+        SocialAccount.objects.create(provider=provider.slug, uid=profile.subject, user=user, extra_data=profile.kept)
+        record_connection(provider, user)
+
+
+def record_connection(provider: IdentityProvider, user: User) -> None:
+    """Write down that a user can sign in with a provider from now on."""
+    record(
+        Action.IDENTITY_CONNECTED, actor=actor_of(user), target_kind="user", target_id=user.pk, provider=provider.slug
+    )
+
+
+@transaction.atomic
+def keep_membership(provider: IdentityProvider, user: User, claims: dict[str, Any]) -> None:
+    """
+    Bring a user's place in the provider's organization in line with the claims.
+
+    With a role claim the claims decide, so a role that is gone ends the membership. Owners stay:
+    claims neither make nor end them.
+    """
+    if provider.organization is None:
+        return
+    wanted = _claimed_role(provider, claims)
+    found = Membership.objects.filter(user=user, organization=provider.organization).first()
+    if found is None and wanted is not None:
+        Membership.objects.create(user=user, organization=provider.organization, role=wanted)
+        action = Action.USER_ADDED
+    elif found is None or not provider.role_claim or found.role in (Role.OWNER, wanted):
+        return
+    elif wanted is not None:
+        Membership.objects.filter(pk=found.pk).update(role=wanted)
+        action = Action.USER_UPDATED
+    else:
+        found.delete()
+        action = Action.USER_DELETED
+    organization = provider.organization.public_id
+    record(
+        action,
+        actor=SYSTEM,
+        organization=organization,
+        target_kind="user",
+        target_id=user.pk,
+        role=wanted,
+        provider=provider.slug,
+    )
+
+
+def _claimed_role(provider: IdentityProvider, claims: dict[str, Any]) -> Role | None:
+    """Return the highest role that the claims name; everybody is a member where no claim is asked."""
+    if not provider.role_claim:
+        return Role.MEMBER
+    stated = claim_at(claims, provider.role_claim)
+    names = stated if isinstance(stated, list) else [stated]
+    mapped = {provider.roles.get(name) for name in names if isinstance(name, str)}
+    return next((role for role in CLAIMED_ROLES if role in mapped), None)

@@ -1,0 +1,24 @@
+from django.urls import path
+
+from apps.sso import pages
+from apps.sso.views import (
+    GoogleCallbackView,
+    GoogleLoginView,
+    GoogleRedirectView,
+    OIDCCallbackView,
+    OIDCLoginView,
+)
+
+# allauth puts these below /accounts/.
+urlpatterns = [
+    path("sso/<slug:slug>/", pages.login, name="sso_login"),
+    path("sso/<slug:slug>/callback/", pages.callback, name="sso_callback"),
+]
+
+auth_urlpatterns = [
+    path("google", GoogleRedirectView.as_view()),
+    path("google/login", GoogleLoginView.as_view()),
+    path("google/callback", GoogleCallbackView.as_view()),
+    path("login", OIDCLoginView.as_view()),
+    path("callback", OIDCCallbackView.as_view()),
+]
