@@ -282,6 +282,8 @@ GUEST_HOURS = env.float("JAN_GUEST_HOURS", default=24.0)
 # --- Single sign-on: each of these two becomes a row, which the admin shows beside others -----------
 
 SOCIALACCOUNT_ADAPTER = "apps.sso.adapter.SocialAccountAdapter"
+# An account joined over a verified address stays joined when the address changes.
+SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
 GOOGLE_CLIENT_ID = env.str("OAUTH2_GOOGLE_CLIENT_ID", default="")
 GOOGLE_CLIENT_SECRET = env.str("OAUTH2_GOOGLE_CLIENT_SECRET", default="")
 # Where Google sends clients of the API; a web client's own page may be it and POST what it got.
