@@ -191,6 +191,7 @@ def start_server(provider: Provider, *, profile: str, **extra: str) -> Iterator[
         else:
             migrated = server.manage("migrate", "--verbosity", "0")
             assert migrated.returncode == 0, migrated.stderr
+            server.manage("collectstatic", "--noinput", "--verbosity", "0")
             server.start("drainer", "drain_usage")
             server.start("web", "serve", "--workers", "2")
         server.wait_ready()

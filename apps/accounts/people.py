@@ -38,6 +38,8 @@ def change_user(*, user: User, fields: Iterable[str], actor: Actor) -> None:
     an operator who would be one no longer.
     """
     changed = sorted(fields)
+    if not changed:
+        return
     was = User.objects.get(pk=user.pk)
     if was.is_staff and not user.is_staff:
         _keep_an_operator(user, actor)
@@ -55,7 +57,7 @@ def set_password(*, user: User, password: str, actor: Actor, keep: SessionBase |
     user.set_password(password)
     user.save(update_fields=["password"])
     sign_out_everywhere(user=user, actor=actor, keep=keep)
-    record(Action.USER_UPDATED, actor=actor, target_kind="user", target_id=user.pk, fields=["password"])
+    record(Action.PASSWORD_CHANGED, actor=actor, target_kind="user", target_id=user.pk)
 
 
 @transaction.atomic

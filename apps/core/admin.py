@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any, ClassVar
 
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import RangeDateFilter
 
 PALETTE_RESULTS = 10
+
+
+class DayRangeFilter(RangeDateFilter):
+    """Moments from the beginning of one day to the end of another, in the server's time zone."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        first, last = (self._day(end) for end in ("from", "to"))
+        if first is not None:
+            queryset = queryset.filter(**{f"{self.parameter_name}__gte": first})
+        if last is not None:
+            queryset = queryset.filter(**{f"{self.parameter_name}__lt": last + datetime.timedelta(days=1)})
+        return queryset
+
+    def _day(self, end: str) -> datetime.datetime | None:
+        try:
+            day = datetime.datetime.fromisoformat(self.used_parameters.get(f"{self.parameter_name}_{end}", ""))
+        except ValueError:
+            return None
+        return timezone.make_aware(day.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None))
 
 
 class OperatorAdmin(ModelAdmin):

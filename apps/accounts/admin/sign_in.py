@@ -11,13 +11,14 @@ from allauth.usersessions.models import UserSession
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.contrib.filters.admin import RangeDateTimeFilter
 from unfold.decorators import action, display
 
 from apps.accounts import people
 from apps.accounts.admin.confirm import ConfirmingAdmin
 from apps.accounts.models import RefreshTokenFamily
+from apps.accounts.reauthentication import ask_again
 from apps.accounts.sessions import actor_of
+from apps.core.admin import DayRangeFilter
 from apps.core.errors import AppError
 
 
@@ -47,7 +48,7 @@ class UserSessionAdmin(OfUserAdmin):
     """Where people are signed in, in browsers and over the API."""
 
     list_display = ("user", "ip", "user_agent", "created_at", "last_seen_at")
-    list_filter = (("last_seen_at", RangeDateTimeFilter), ("created_at", RangeDateTimeFilter))
+    list_filter = (("last_seen_at", DayRangeFilter), ("created_at", DayRangeFilter))
     list_filter_submit = True
     fields = ("user", "ip", "user_agent", "created_at", "last_seen_at", "refreshable_until")
     actions = ("end",)
@@ -127,7 +128,8 @@ class AuthenticatorAdmin(OfUserAdmin):
     @action(description="Reset", permissions=["change"])
     def reset(self, request: HttpRequest, factors: QuerySet[Authenticator]) -> Any:
         question = "These second factors are forgotten. Be sure who asked for it. Their users are told by mail."
-        if page := self.asks(request, factors, action="reset", question=question, button="Reset second factors"):
+        page = self.asks(request, factors, action="reset", question=question, button="Reset second factors")
+        if page := page or ask_again(request):
             return page
         changed = 0
         for factor in factors:

@@ -17,15 +17,19 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils.decorators import method_decorator
 from django.views.decorators.debug import sensitive_post_parameters
-from unfold.contrib.filters.admin import RadioFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import RadioFilter
 from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminEmailInputWidget
 
 from apps.accounts import people
 from apps.accounts.admin.confirm import ConfirmingAdmin
+from apps.accounts.invitations import send_invitation
 from apps.accounts.models import User
+from apps.accounts.reauthentication import ask_again
 from apps.accounts.sessions import actor_of, sign_out_everywhere
 from apps.audit.services import Actor
+from apps.core.admin import DayRangeFilter
 from apps.core.errors import AppError
 
 
@@ -85,6 +89,10 @@ def _verified() -> Exists:
     return Exists(EmailAddress.objects.filter(user=OuterRef("pk"), verified=True))
 
 
+class InvitationForm(forms.Form):
+    email = forms.EmailField(label="E-mail address", max_length=254, widget=UnfoldAdminEmailInputWidget)
+
+
 class KindFilter(RadioFilter):
     title = "kind"
     parameter_name = "kind"
@@ -137,7 +145,7 @@ class UserAdmin(DjangoUserAdmin, ConfirmingAdmin):
     form = UserForm
     add_form = NewUserForm
     list_display = ("who", "name", "kind", "verified", "state", "last_seen_at", "created_at")
-    list_filter = (KindFilter, VerifiedFilter, StateFilter, ("last_seen_at", RangeDateTimeFilter))
+    list_filter = (KindFilter, VerifiedFilter, StateFilter, ("last_seen_at", DayRangeFilter))
     list_filter_submit = True
     search_by = {"user_": ("id__startswith",), "": ("email__startswith", "username__startswith")}
     search_help_text = "The beginning of an e-mail address, a user name or a user_ id."
@@ -151,7 +159,10 @@ class UserAdmin(DjangoUserAdmin, ConfirmingAdmin):
     )
     add_fieldsets = ((None, {"fields": ("email", "password1", "password2")}),)
     actions = ("enable", "disable", "sign_out", "require_password_change", "reset_mfa")
+    actions_list = ("invite",)
+    actions_row = ("act_as",)
     actions_detail = (
+        "act_as",
         {
             "title": "Actions",
             "items": ["enable_one", "disable_one", "sign_out_one", "require_password_change_one", "reset_mfa_one"],
@@ -215,6 +226,7 @@ class UserAdmin(DjangoUserAdmin, ConfirmingAdmin):
             "until new ones are set up. Be sure who asked for it. They are told by mail."
         )
         page = self.asks(request, users, action="reset_mfa", question=question, button="Reset second factors")
+        page = page or ask_again(request)
         if page is None:
             self._to_each(request, users, people.reset_second_factors, "{} without a second factor now.")
         return page
@@ -227,6 +239,10 @@ class UserAdmin(DjangoUserAdmin, ConfirmingAdmin):
             except AppError as refusal:
                 self.message_user(request, f"{user}: {refusal.message}", messages.ERROR)
         self.message_user(request, done.format("1 user is" if changed == 1 else f"{changed} users are"))
+
+    @action(description="Act as", permissions=["change"], url_path="act-as")
+    def act_as(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return redirect("act_as", object_id)
 
     @action(description="Enable", permissions=["change"], url_path="enable")
     def enable_one(self, request: HttpRequest, object_id: str) -> HttpResponse | None:
@@ -278,6 +294,8 @@ class UserAdmin(DjangoUserAdmin, ConfirmingAdmin):
         user = self.get_object(request, unquote(id))
         if user is None or not self.has_change_permission(request, user):
             raise PermissionDenied
+        if (asked := ask_again(request)) is not None:
+            return asked
         form = PasswordForm(user, request.POST or None)
         if form.is_valid():
             actor = actor_of(request.user)  # type: ignore[arg-type]
@@ -285,14 +303,25 @@ class UserAdmin(DjangoUserAdmin, ConfirmingAdmin):
             people.set_password(user=user, password=form.cleaned_data["password1"], actor=actor, keep=keep)
             self.message_user(request, f"{user} has a new password and is signed out everywhere.")
             return redirect("admin:accounts_user_change", user.pk)
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "title": f"Set the password of {user}",
-            "form": form,
-            "button": "Set the password",
-        }
-        return TemplateResponse(request, "admin/accounts/form.html", context)
+        return self._form_page(request, form, f"Set the password of {user}", "Set the password")
+
+    @action(description="Invite a person", permissions=["add"], url_path="invite", icon="mail")
+    def invite(self, request: HttpRequest) -> HttpResponse:
+        form = InvitationForm(request.POST or None)
+        if form.is_valid():
+            email = form.cleaned_data["email"]
+            try:
+                send_invitation(email=email, actor=actor_of(request.user))  # type: ignore[arg-type]
+            except AppError as refusal:
+                form.add_error("email", refusal.message)
+            else:
+                self.message_user(request, f"{email} is mailed a link to make an account with.")
+                return redirect("admin:accounts_user_changelist")
+        return self._form_page(request, form, "Invite a person", "Send the invitation")
+
+    def _form_page(self, request: HttpRequest, form: forms.Form, title: str, button: str) -> HttpResponse:
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "title": title, "form": form}
+        return TemplateResponse(request, "admin/accounts/form.html", {**context, "button": button})
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # Disabling keeps the ledger readable; deleting an account with what it owns comes with its own service.
