@@ -21,6 +21,7 @@ from django.utils import timezone
 from apps.accounts import invitations
 from apps.accounts.invitations import send_invitation
 from apps.accounts.models import User
+from apps.accounts.templatetags.accounts import device
 from apps.audit.models import AuditEvent
 from apps.audit.services import SYSTEM
 from apps.core.errors import BadRequest, Conflict
@@ -499,6 +500,21 @@ def test_the_sessions_page_lists_browsers_and_programs(everywhere: Everywhere):
     page = everywhere.here.get("/accounts/sessions/")
     assert (len(page.context["sessions"]), page.text.count("This one")) == (3, 1)
     assert "The lost laptop" in page.text
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "name"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox on Linux"),
+        ("Mozilla/5.0 (Windows NT 10.0; Win64) AppleWebKit/537 Chrome/156.0 Safari/537 Edg/156.0", "Edge on Windows"),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Safari/604.1", "Safari on iPhone"),
+        ("OpenAI/Python 3.51.0", "OpenAI SDK"),
+        ("curl/8.9.1", "curl/8.9.1"),
+        ("", "An unnamed program"),
+    ],
+)
+def test_programs_are_called_what_people_call_them(user_agent: str, name: str):
+    assert device(user_agent) == name
 
 
 def test_signing_out_everywhere_else(everywhere: Everywhere):

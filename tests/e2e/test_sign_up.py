@@ -1,0 +1,152 @@
+"""What people do with their accounts, in a browser without JavaScript, with mail over SMTP."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import urllib.error
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.mailbox import Mailbox, link_in, text_of
+from tests.provider import Provider
+from tests.server import Server, start_server
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
+PASSWORD, NEW = "analytical-engine-1", "a-newer-engine-22"
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed; .ci/run installs it"),
+]
+
+
+@pytest.fixture(scope="module")
+def server(provider: Provider, mailbox: Mailbox) -> Iterator[Server]:
+    with start_server(provider, profile="sqlite", **mailbox.settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def browse(chromium: Browser, server: Server) -> Iterator[Callable[[], Page]]:
+    """Open a browser of somebody's own, in which nothing may go wrong and no script runs."""
+    opened, complaints = [], []
+
+    def somebody() -> Page:
+        context = chromium.new_context(base_url=server.base_url, java_script_enabled=False)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("response", lambda answer: complaints.append(answer.url) if answer.status >= 400 else None)
+        page.on(
+            "request",
+            lambda request: complaints.append(request.url) if not request.url.startswith(server.base_url) else None,
+        )
+        opened.append(context)
+        return page
+
+    yield somebody
+    for context in opened:
+        context.close()
+    assert complaints == []
+
+
+def sign_in(page: Page, email: str, password: str = PASSWORD) -> None:
+    page.goto("/accounts/login/")
+    page.get_by_label("E-mail").fill(email)
+    page.get_by_label("Password", exact=True).fill(password)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    expect(page.get_by_role("heading", name="Your account")).to_be_visible()
+
+
+def test_somebody_signs_up_by_mail(server: Server, mailbox: Mailbox, browse: Callable[[], Page]):
+    page = browse()
+    page.goto("/accounts/login/")
+    page.get_by_role("link", name="Create an account").click()
+    page.get_by_label("E-mail").fill("grace@example.com")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Create account").click()
+    expect(page.get_by_role("heading", name="Look into your mail")).to_be_visible()
+
+    link = link_in(text_of(mailbox.take("grace@example.com")))
+    assert link.startswith(f"{server.base_url}/accounts/confirm-email/")
+    page.goto(link)
+    page.get_by_role("button", name="Yes, confirm it").click()
+    expect(page.get_by_role("heading", name="Your account")).to_be_visible()
+    expect(page.get_by_text("grace@example.com is confirmed.")).to_be_visible()
+
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_text("You are signed out.")).to_be_visible()
+
+
+def test_somebody_forgot_the_password(server: Server, mailbox: Mailbox, browse: Callable[[], Page]):
+    person = Person(server, mailbox, browse(), "forgetful@example.com")
+    page = browse()
+    page.goto("/accounts/login/")
+    page.get_by_role("link", name="Forgot your password?").click()
+    page.get_by_label("E-mail").fill(person.email)
+    page.get_by_role("button", name="Send the link").click()
+    expect(page.get_by_role("heading", name="Look into your mail")).to_be_visible()
+
+    page.goto(link_in(text_of(mailbox.take(person.email))))
+    page.get_by_label("New password", exact=True).fill(NEW)
+    page.get_by_label("New password, again").fill(NEW)
+    page.get_by_role("button", name="Change password").click()
+    expect(page.get_by_role("heading", name="Password changed")).to_be_visible()
+    assert mailbox.take(person.email)["subject"] == "Your password was changed"
+    person.is_refused_within(2.0)
+    sign_in(page, person.email, NEW)
+
+
+def test_signing_out_everywhere_reaches_other_browsers_and_programs(
+    server: Server, mailbox: Mailbox, browse: Callable[[], Page]
+):
+    person = Person(server, mailbox, browse(), "careful@example.com")
+    here, there = browse(), browse()
+    for page in (here, there):
+        sign_in(page, person.email)
+    assert person.is_admitted()
+
+    here.goto("/accounts/sessions/")
+    expect(here.get_by_role("main").get_by_text("This one", exact=True)).to_have_count(1)
+    here.get_by_role("button", name="Sign out everywhere else").click()
+    person.is_refused_within(2.0)
+    expect(here.get_by_text("You are signed out everywhere else.")).to_be_visible()
+    there.goto("/accounts/")
+    expect(there.get_by_role("heading", name="Sign in")).to_be_visible()
+    here.goto("/accounts/")
+    expect(here.get_by_role("heading", name="Your account")).to_be_visible()
+
+
+class Person:
+    """Somebody with an account made of a guest, whose program has a token."""
+
+    def __init__(self, server: Server, mailbox: Mailbox, page: Page, email: str) -> None:
+        self._server, self.email = server, email
+        self._headers = {"authorization": f"Bearer {server.guest_token()}"}
+        server.call("POST", "/v1/auth/upgrade", {"email": email, "password": PASSWORD}, **self._headers)
+        page.goto(link_in(text_of(mailbox.take(email))))
+        page.get_by_role("button", name="Yes, confirm it").click()
+        expect(page.get_by_text(f"{email} is confirmed.")).to_be_visible()
+
+    def is_admitted(self) -> bool:
+        try:
+            self._server.call("GET", "/v1/models", **self._headers)
+        except urllib.error.HTTPError as refusal:
+            return refusal.code != 401
+        return True
+
+    def is_refused_within(self, seconds: float) -> None:
+        limit = time.monotonic() + seconds
+        while self.is_admitted():
+            assert time.monotonic() < limit
