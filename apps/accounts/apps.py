@@ -9,4 +9,5 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         import_module("apps.accounts.checks")
+        import_module("apps.accounts.events")
         import_module("apps.accounts.mfa_events")

@@ -163,8 +163,10 @@ if REDIS_URL:
             "OPTIONS": {"socket_connect_timeout": 0.5, "socket_timeout": 0.5},
         }
     }
+    # The layer waits for messages as long as it takes; a timeout on reading would end every quiet WebSocket.
+    _layer = {"hosts": [{"address": REDIS_URL, "socket_timeout": None}]}
     CHANNEL_LAYERS: dict[str, Any] = {
-        "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
+        "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": _layer}
     }
 else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
@@ -265,6 +267,8 @@ MFA_FORMS = {
 }
 # Seconds for which having signed in, or confirmed who one is, opens what is sensitive.
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
+# An unlocked screen is not enough to give an account another address or another way in.
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
 HIJACK_PERMISSION_CHECK = "apps.accounts.acting.may_act_as"
 # Browsers allow passkeys on http://localhost only; elsewhere they need https anyway.
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not BEHIND_TLS

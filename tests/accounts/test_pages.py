@@ -232,9 +232,64 @@ def test_adding_somebodys_address_answers_as_for_any_other(person: User, client:
     User.objects.create_user("grace@example.com", PASSWORD)
     sign_in(client, "ada@example.com")
     for email in ("grace@example.com", "new@example.com"):
-        answer = client.post("/accounts/email/", {"email": email, "action_add": ""}, follow=True)
-        assert f"We sent a link to {email}." in answer.text
+        manage_addresses(client, email=email, action_add="")
+        assert f"We sent a link to {email}." in client.get("/accounts/email/").text
     assert EmailAddress.objects.filter(user=person).count() == 3
+
+
+# --- Addresses ---
+
+
+def manage_addresses(client: Client, **form: str) -> HttpResponse:
+    """Change something on the page of addresses, giving the password when asked for it."""
+    answer = client.post("/accounts/email/", form)
+    if "/reauthenticate/" not in answer["location"]:
+        return answer
+    return client.post(answer["location"], {"password": PASSWORD, "next": "/accounts/email/"})
+
+
+def test_an_address_is_added_confirmed_made_the_main_one_and_removed(person: User, client: Client):
+    sign_in(client, "ada@example.com")
+    assert (
+        "/reauthenticate/" in client.post("/accounts/email/", {"email": "b@example.com", "action_add": ""})["location"]
+    )
+    assert EmailAddress.objects.filter(user=person).count() == 1
+
+    manage_addresses(client, email="b@example.com", action_add="")
+    follow(client, mail.outbox.pop())
+    manage_addresses(client, email="b@example.com", action_primary="")
+    person.refresh_from_db()
+    assert person.email == "b@example.com"
+    assert [(message.to, message.subject) for message in mail.outbox] == [
+        (["ada@example.com"], "Your main e-mail address was changed")
+    ]
+    manage_addresses(client, email="ada@example.com", action_remove="")
+    assert [row.email for row in EmailAddress.objects.filter(user=person)] == ["b@example.com"]
+    assert [row.details for row in events("user.updated")] == [
+        {"email_added": "b@example.com"},
+        {"email": ["ada@example.com", "b@example.com"]},
+        {"email_removed": "ada@example.com"},
+    ]
+
+
+def test_the_main_address_stays(person: User, client: Client):
+    sign_in(client, "ada@example.com")
+    manage_addresses(client, email="ada@example.com", action_remove="")
+    assert "ada@example.com is your main address." in client.get("/accounts/email/").text
+    assert EmailAddress.objects.filter(user=person).count() == 1
+
+
+def test_an_address_of_somebody_else_is_never_confirmed(person: User, client: Client):
+    other = User.objects.create_user("grace@example.com", PASSWORD)
+    EmailAddress.objects.create(user=other, email="grace@example.com", verified=True, primary=True)
+    sign_in(client, "ada@example.com")
+    manage_addresses(client, email="grace@example.com", action_add="")
+    path = link_in(mail.outbox.pop().body).removeprefix(BASE)
+    assert "belongs to another account" in client.get(path).text
+    client.post(path)
+    assert [row.user_id for row in EmailAddress.objects.filter(email="grace@example.com", verified=True)] == [other.pk]
+    other.refresh_from_db()
+    assert other.email == "grace@example.com"
 
 
 # --- Invitations ---
