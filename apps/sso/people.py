@@ -11,10 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from allauth.account.internal.emailkit import valid_email_or_none
 from allauth.account.models import EmailAddress
 from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -51,11 +52,19 @@ class Profile:
 def profile_of(provider: IdentityProvider, claims: dict[str, Any]) -> Profile:
     """Read verified claims as the provider's mapping says."""
     email = claim_at(claims, provider.email_claim)
-    email = valid_email_or_none(email.strip().lower()) if isinstance(email, str) else None
-    is_verified = claims.get("email_verified") is True and email is not None and len(email) <= MAX_EMAIL
+    email = email.strip().lower() if isinstance(email, str) else ""
+    is_verified = claims.get("email_verified") is True and _is_address(email)
     name = claim_at(claims, provider.name_claim)
     name = " ".join(name.replace("\x00", " ").split())[:150] if isinstance(name, str) else ""
-    return Profile(str(claims["sub"]), email if is_verified and email else "", name, claims)
+    return Profile(str(claims["sub"]), email if is_verified else "", name, claims)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        validate_email(text)
+    except ValidationError:
+        return False
+    return len(text) <= MAX_EMAIL
 
 
 def claim_at(claims: dict[str, Any], path: str) -> Any:

@@ -44,6 +44,8 @@ UNFOLD: dict[str, Any] = {
                     _item("E-mail addresses", "mail", "account_emailaddress_changelist"),
                     _item("Second factors", "shield_lock", "mfa_authenticator_changelist"),
                     _item("Accounts elsewhere", "link", "socialaccount_socialaccount_changelist"),
+                    _item("Identity providers", "passkey", "sso_identityprovider_changelist"),
+                    _item("SSO domains", "domain", "sso_ssodomain_changelist"),
                 ],
             },
             {

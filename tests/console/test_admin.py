@@ -29,6 +29,7 @@ from apps.catalog.models import Model, ModelAlias, Provider, ProviderKind, Route
 from apps.core.ids import new_id
 from apps.organizations.models import Membership, Organization
 from apps.projects.models import Project, default_project
+from apps.sso.models import IdentityProvider, SSODomain
 from apps.usage.models import State, UsageRecord
 from tests.console.conftest import SIGN_IN
 
@@ -77,7 +78,8 @@ def fill(number: int) -> dict[str, Any]:
     record_audit(Action.USER_ADDED, actor=actor, target_kind="user", target_id=f"target_{number}")
     event = AuditEvent.objects.get(target_id=f"target_{number}")
     tenancy = (user, organization, membership, project, key)
-    rows = (*tenancy, *ways_in(user, number), provider, model, route, alias, record, event)
+    sso = single_sign_on(organization, number)
+    rows = (*tenancy, *ways_in(user, number), *sso, provider, model, route, alias, record, event)
     return {row._meta.label: row for row in rows}
 
 
@@ -88,6 +90,18 @@ def ways_in(user: User, number: int) -> tuple[Any, ...]:
     account = SocialAccount.objects.create(user=user, provider="google", uid=f"uid-{number}")
     factor = Authenticator.objects.create(user=user, type="totp", data={"secret": f"sealed-totp-secret-{number:04}"})
     return session, email, account, factor
+
+
+def single_sign_on(organization: Organization, number: int) -> tuple[Any, ...]:
+    """An identity provider with a secret, and a domain that has to use it."""
+    identity = IdentityProvider(
+        slug=f"sso-{number}", name="Acme", kind="oidc", issuer=f"https://id{number}.example.com"
+    )
+    identity.client_secret = f"sso-client-secret-{number:04}"
+    identity.organization = organization
+    identity.save()
+    domain = f"acme{number}.example.com"
+    return identity, SSODomain.objects.create(organization=organization, provider=identity, domain=domain)
 
 
 def address(label: str, page: str, *args: Any) -> str:
@@ -120,6 +134,8 @@ def test_a_search_finds_and_misses(admin_client: Client, label: str):
         "organizations.Membership": "user1@",
         "projects.Project": "Default",
         "api_keys.ApiKey": "user1@example.com",
+        "sso.IdentityProvider": "sso-1",
+        "sso.SSODomain": "acme1",
         "catalog.Provider": "Prov",
         "catalog.Model": "org/m",
         "catalog.Route": "m",
