@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Sequence
 from email.utils import make_msgid
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,8 +18,9 @@ from django.core.mail.message import sanitize_address
 from django.db import transaction
 from django.template.loader import render_to_string
 from django.utils import timezone
+from kombu.exceptions import OperationalError
 
-from apps.accounts.tasks import deliver_mail
+from apps.accounts.tasks import deliver_mail, deliver_now
 from apps.core.ids import random_base62
 
 log = logging.getLogger("jan.mail")
@@ -53,10 +55,17 @@ class QueueBackend(BaseEmailBackend):
             sender = sanitize_address(message.from_email, "utf-8")
             recipients = [sanitize_address(recipient, "utf-8") for recipient in message.recipients()]
             content = base64.b64encode(_bytes_of(message)).decode()
-            transaction.on_commit(
-                lambda order=(sender, recipients, content): deliver_mail.delay(*order)  # type: ignore[misc]
-            )
+            transaction.on_commit(partial(_hand_over, sender, recipients, content))
         return len(email_messages)
+
+
+def _hand_over(sender: str, recipients: list[str], content: str) -> None:
+    try:
+        deliver_mail.delay(sender, recipients, content)
+    except OperationalError:
+        # The broker is away. Late is better than never, so for once the page waits for the mail server.
+        log.warning("the broker is away, so a mail is delivered at once")
+        deliver_now(sender, recipients, content)
 
 
 class FileBackend(BaseEmailBackend):

@@ -10,7 +10,7 @@ from django.core.mail.backends.smtp import EmailBackend as SMTPBackend
 
 log = logging.getLogger("jan.mail")
 
-# Seven tries over an hour: the pauses are 2 s, 8 s, 32 s, then up to a quarter of an hour.
+# Nine tries within an hour: the pauses are 2 s, 8 s, 32 s and so on, up to a quarter of an hour.
 MAX_RETRIES = 8
 MAX_PAUSE_SECONDS = 900
 
@@ -20,15 +20,21 @@ MAX_PAUSE_SECONDS = 900
 )
 def deliver_mail(self: Any, sender: str, recipients: list[str], content: str) -> None:
     """Hand a mail (base64) to the mail server. What may heal is tried again; a refusal for good is logged."""
+    tries = self.request.retries
+    if not deliver_now(sender, recipients, content, is_last_try=tries == MAX_RETRIES):
+        raise self.retry(countdown=min(MAX_PAUSE_SECONDS, 2 * 4**tries))
+
+
+def deliver_now(sender: str, recipients: list[str], content: str, *, is_last_try: bool = True) -> bool:
+    """Hand a mail (base64) to the mail server once. Returns whether nothing is left to do about it."""
     try:
         _send(sender, recipients, base64.b64decode(content))
     except OSError as problem:  # smtplib's errors are OSErrors too
-        reason, tries = _reason(problem), self.request.retries
-        if _is_final(problem) or tries == MAX_RETRIES:
-            log.error("a mail was not delivered: %s", reason)
-            return
-        log.warning("a mail could not be delivered yet: %s", reason)
-        raise self.retry(countdown=min(MAX_PAUSE_SECONDS, 2 * 4**tries)) from None
+        if not is_last_try and not _is_final(problem):
+            log.warning("a mail could not be delivered yet: %s", _reason(problem))
+            return False
+        log.error("a mail was not delivered: %s", _reason(problem))
+    return True
 
 
 def _send(sender: str, recipients: list[str], content: bytes) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import celery
@@ -119,6 +123,22 @@ def test_a_mail_server_that_is_away_is_given_up_in_the_end(
     ]
 
 
+def test_a_broker_that_is_away_loses_no_mail(mailbox: Mailbox, free_port: int, tmp_path: Path):
+    env = {
+        **os.environ,
+        **mailbox.settings,
+        "JAN_DATA_DIR": str(tmp_path),
+        "REDIS_URL": f"redis://127.0.0.1:{free_port}",
+    }
+    words = [sys.executable, "manage.py", "sendtestemail", "away@example.com"]
+    sent = subprocess.run(
+        words, cwd=django_settings.BASE_DIR, env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert sent.returncode == 0, sent.stderr
+    assert "Test email" in mailbox.take("away@example.com")["subject"]
+    assert "the broker is away, so a mail is delivered at once" in sent.stderr
+
+
 def test_without_a_mail_server_a_mail_is_a_file_of_its_own(
     settings: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
@@ -145,8 +165,9 @@ def test_there_are_mails_to_look_at():
 def test_every_mail_is_whole_and_in_our_words(rf: RequestFactory, person: User, name: str):
     link = "http://localhost:8000/accounts/confirm-email/abc/"
     facts = dict.fromkeys(("activate_url", "password_reset_url", "signup_url", "invitation_url"), link)
-    facts |= dict.fromkeys(("from_email", "to_email", "deleted_email", "provider"), "<b>other@example.com</b>")
+    facts |= dict.fromkeys(("from_email", "to_email", "deleted_email"), "<b>other@example.com</b>")
     facts |= {"ip": "203.0.113.7", "user_agent": "<b>Firefox</b>", "timestamp": timezone.now(), "days": 7}
+    facts["provider"] = SimpleNamespace(name="<b>Acme</b>")
     get_adapter(rf.get("/")).send_mail(name, "ada@example.com", {"user": person, **facts})
     (message,) = mail.outbox
     (html, kind) = message.alternatives[0]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 import pytest
 from allauth.account.models import EmailAddress
@@ -656,3 +657,46 @@ def test_too_many_changes_at_once_are_answered_by_a_page_of_ours(person: User, c
 def test_a_stale_form_is_answered_by_a_page_of_ours(db: None):
     answer = sign_in(Client(enforce_csrf_checks=True), "ada@example.com")
     assert (answer.status_code, "The form is out of date" in answer.text) == (403, True)
+
+
+ODD = [
+    "\x00",
+    "é\u2028\ud7ff💥",
+    "a" * 5000 + "@example.com",
+    '"\x01\x7f"@example.com',
+    "ada@example.com\r\nBcc: all@example.com",
+    "{{ user }}<script>alert(1)</script>",
+    "-1",
+    "9" * 40,
+]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_no_input_is_a_servers_error(person: User, odd: str):
+    browser, stranger = Client(raise_request_exception=False), Client(raise_request_exception=False)
+    sign_in(browser, "ada@example.com")
+    everything = dict.fromkeys(
+        ("login", "email", "password", "password1", "password2", "oldpassword", "next", "remember", "action_add"), odd
+    )
+    pages = [f"/accounts/{page}" for page in ("login/", "signup/", "password/reset/", "email/", "password/change/")]
+    quoted = quote(odd, safe="")
+    pages += [
+        f"/accounts/{page}/"
+        for page in (
+            f"invitation/{quoted}",
+            f"confirm-email/{quoted}",
+            f"password/reset/key/user_1-{quoted}",
+            f"password/reset/key/{quoted}-set-password",
+            f"sessions/{quoted}/end",
+            "sessions/everywhere",
+            "reauthenticate",
+        )
+    ]
+    for who in (stranger, browser):
+        for page in pages:
+            seen = (who.get(page, {"next": odd, "email": odd}), who.post(page, everything))
+            assert [answer.status_code for answer in seen if answer.status_code >= 500] == [], page
+            for answer in seen:
+                if answer["content-type"].startswith("text/html"):
+                    assert "<script>alert(1)" not in answer.text
+    assert User.objects.count() == 1
