@@ -165,6 +165,7 @@ def environment(provider: Provider, profile: str, **extra: str) -> dict[str, str
         "JAN_OPERATOR_PASSWORD": OPERATOR[1],
         "JAN_DISCOVER_PROVIDERS": "false",
         "JAN_RATELIMIT_SCALE": "1000",
+        "JAN_MAX_KEYS_PER_USER": "1000",
         "JAN_UPSTREAM_HEADERS_TIMEOUT": "2",
         "JAN_UPSTREAM_IDLE_TIMEOUT": "2",
         "LOG_LEVEL": "debug",

@@ -29,6 +29,7 @@ from apps.gateway.calls import Call
 from apps.gateway.chunks import DONE
 from apps.gateway.exchange import Exchange
 from apps.gateway.runtime import SCOPE_ADDRESS, SCOPE_RUNTIME, Runtime
+from apps.projects.permissions import unauthenticated
 from apps.projects.principal import Principal
 from apps.ratelimit.backends import StreamSlot
 from apps.ratelimit.limiter import refusal_of
@@ -60,16 +61,16 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         self.runtime: Runtime = self.scope[SCOPE_RUNTIME]
-        self.principal: Principal | None = None
+        self.credentials = Credentials()
         self.answer: asyncio.Task[None] | None = None
         self.exchange: Exchange | None = None
-        self.is_cancelled = False
+        self.is_cancelled = self.is_answering = False
         offered = self.scope.get("subprotocols") or []
         await self.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
         try:
             credentials = _credentials(self.scope, offered)
             if credentials.api_key or credentials.bearer:
-                await self._authenticate(credentials)
+                await self._greet(credentials)
         except AppError as error:
             await self._refuse(error)
 
@@ -82,10 +83,10 @@ class ChatConsumer(AsyncWebsocketConsumer):
                 raise BadRequest("A message must be a JSON object.", code="invalid_json")
             if message.get("type") == "cancel":
                 self._cancel()
-            elif self.principal is None:
-                await self._authenticate(_credentials_in(message))
+            elif self.credentials == Credentials():
+                await self._greet(_credentials_in(message))
             else:
-                self._begin(message)
+                self._begin(message, await self._caller(self.credentials))
         except Unauthenticated as error:
             await self._refuse(error)
         except AppError as error:
@@ -98,30 +99,41 @@ class ChatConsumer(AsyncWebsocketConsumer):
             await asyncio.gather(self.answer, return_exceptions=True)
         raise StopConsumer
 
-    async def _authenticate(self, credentials: Credentials) -> None:
-        self.principal = await self.runtime.principals.find(credentials)
+    async def _greet(self, credentials: Credentials) -> None:
+        await self._caller(credentials)
+        self.credentials = credentials
         await self.send(text_data='{"type":"ready"}')
 
-    def _begin(self, message: dict[str, Any]) -> None:
-        if self.answer is not None and not self.answer.done():
+    async def _caller(self, credentials: Credentials) -> Principal:
+        """Return who is calling now: a credential may end while its socket is open."""
+        principal = await self.runtime.principals.find(credentials)
+        if principal is None:
+            raise unauthenticated()
+        return principal
+
+    def _begin(self, message: dict[str, Any], principal: Principal) -> None:
+        if self.is_answering:
             raise Conflict("An answer is still running. Wait for it, or cancel it.", code="answer_running")
         document = {name: value for name, value in message.items() if name != "type"}
         document["stream"] = True
         call = Call("chat/completions", document, msgspec.json.encode(document))
-        self.is_cancelled = False
-        self.answer = asyncio.create_task(self._answer(call))
+        self.is_cancelled, self.is_answering = False, True
+        self.answer = asyncio.create_task(self._answer(call, principal))
 
     def _cancel(self) -> None:
         self.is_cancelled = True
         if self.exchange is not None:
             self.exchange.cancel()
 
-    async def _answer(self, call: Call) -> None:
+    async def _answer(self, call: Call, principal: Principal) -> None:
+        end = await self._answered(call, principal)
+        self.is_answering = False  # whoever reads the end may ask again at once
+        await self.send(text_data=end)
+
+    async def _answered(self, call: Call, principal: Principal) -> str:
+        """Send the answer's chunks and return the frame that ends it."""
         request_id = new_id("req")
         logs.request_id.set(request_id)
-        principal = self.principal
-        if principal is None:
-            raise RuntimeError("an answer began before its caller was known")
         slot = StreamSlot(
             organization=principal.organization_public_id,
             key=principal.key_public_id or principal.user_id,
@@ -131,14 +143,11 @@ class ChatConsumer(AsyncWebsocketConsumer):
         try:
             await self._count(principal, slot)
             await self._relay(principal, call, request_id)
-            await self.send(text_data='{"type":"done"}')
+            return '{"type":"done"}'
         except AppError as error:
-            if self.is_cancelled:
-                await self.send(text_data='{"type":"cancelled"}')
-            else:
-                await self._send_error(error)
+            return '{"type":"cancelled"}' if self.is_cancelled else _error_frame(error)
         except Exception as problem:
-            await self._send_error(unexpected(problem))
+            return _error_frame(unexpected(problem))
         finally:
             await self.runtime.limiter.release(slot)
 
@@ -166,11 +175,15 @@ class ChatConsumer(AsyncWebsocketConsumer):
             raise refusal_of(decision)
 
     async def _send_error(self, error: AppError) -> None:
-        await self.send(text_data=error_event(error, logs.request_id.get()).decode())
+        await self.send(text_data=_error_frame(error))
 
     async def _refuse(self, error: AppError) -> None:
         await self._send_error(error)
         await self.close(UNAUTHORIZED)
+
+
+def _error_frame(error: AppError) -> str:
+    return error_event(error, logs.request_id.get()).decode()
 
 
 def _credentials(scope: dict[str, Any], offered: list[str]) -> Credentials:

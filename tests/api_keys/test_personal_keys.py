@@ -8,9 +8,11 @@ import threading
 from typing import Any
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.db import connection
 from django.utils import timezone
 
+from apps.accounts.models import User
 from apps.api_keys.models import ApiKey
 from apps.api_keys.services import create_key
 from apps.api_keys.tokens import KeyKind, is_well_formed
@@ -257,10 +259,13 @@ def test_a_key_can_no_more_than_its_user_by_now(ada: Caller, eve: Caller):
     assert refusal(key.call("GET", "/v1/auth/me")) == (401, "invalid_api_key", None)
 
 
-def test_a_guest_makes_no_key_and_an_upgraded_one_does(guest: Caller):
+def test_nobody_makes_a_key_before_an_address_is_confirmed(guest: Caller):
+    assert refusal(guest.call("POST", KEYS, {"name": "k"}))[:2] == (403, "insufficient_permissions")
+    assert guest.call("POST", "/v1/auth/upgrade", {"email": "g@example.com"}).status_code == 200
     assert refusal(guest.call("POST", KEYS, {"name": "k"}))[:2] == (403, "insufficient_permissions")
     assert (guest.call("GET", KEYS).json()["total"], ApiKey.objects.count()) == (0, 0)
-    assert guest.call("POST", "/v1/auth/upgrade", {"email": "g@example.com"}).status_code == 200
+    EmailAddress.objects.get(user=guest.user).set_verified()
+    User.objects.filter(pk=guest.user.pk).update(email="g@example.com")
     assert guest.call("POST", KEYS, {"name": "k"}).status_code == 201
 
 
