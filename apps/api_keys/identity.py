@@ -68,7 +68,6 @@ def _described(principal: Principal) -> dict[str, Any]:
     profile = profile_of(principal.user_id)
     verified = profile["email"] if profile["email_verified"] else None
     roles = [each["role"] for each in profile["organizations"] if each["id"] == principal.organization_public_id]
-    user = {"id": principal.user_id, "username": profile["username"], "name": profile["name"], "email": verified}
     return {
         "valid": True,
         "principal_id": principal.user_id,
@@ -78,7 +77,7 @@ def _described(principal: Principal) -> dict[str, Any]:
         "name": profile["name"],
         "email": verified,
         "email_verified": profile["email_verified"],
-        "is_guest": principal.is_guest,
+        "is_guest": profile["is_guest"],
         "auth_method": principal.auth_method,
         "organization_id": principal.organization_public_id,
         "project_id": principal.project_public_id,
@@ -88,5 +87,5 @@ def _described(principal: Principal) -> dict[str, Any]:
         "key_id": principal.key_public_id,
         "key_kind": principal.key_kind,
         "expires_at": None if principal.expires_at is None else int(principal.expires_at),
-        "user_info": {**user, "is_guest": principal.is_guest},
+        "user_info": {**{name: profile[name] for name in ("id", "username", "name", "is_guest")}, "email": verified},
     }
