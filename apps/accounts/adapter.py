@@ -26,7 +26,7 @@ from apps.accounts.invitations import SignUp, may_sign_up
 from apps.accounts.mail import as_html
 from apps.accounts.models import User
 from apps.accounts.self_service import change_password
-from apps.accounts.services import give_way
+from apps.accounts.services import give_way, note_seen
 from apps.accounts.sessions import actor_of, end_sessions_by_key
 from apps.audit.services import Action, Actor, record
 
@@ -65,6 +65,7 @@ class AccountAdapter(DefaultAccountAdapter):
     def login(self, request: HttpRequest, user: User) -> None:
         methods = [step["method"] for step in get_authentication_records(request, user)]
         super().login(request, user)
+        note_seen([user.pk])
         record(Action.LOGIN_SUCCEEDED, actor=actor_of(user), target_kind="user", target_id=user.pk, methods=methods)
 
     def logout(self, request: HttpRequest) -> None:

@@ -13,6 +13,7 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
+from django.contrib.admin.utils import quote
 from django.contrib.messages import get_messages
 from django.contrib.sessions.models import Session
 from django.core import mail
@@ -25,6 +26,7 @@ from apps.accounts.models import RefreshTokenFamily, User
 from apps.accounts.sessions import actor_of
 from apps.audit.models import AuditEvent
 from apps.core.errors import Conflict
+from apps.core.ids import new_id
 from tests.console.conftest import SIGN_IN, prove
 from tests.server import OPERATOR, Server
 
@@ -438,11 +440,12 @@ def test_the_list_of_users_is_narrowed_down(
 @pytest.mark.parametrize("verb", ["enable", "disable", "sign-out", "require-password-change", "reset-mfa"])
 def test_looking_at_a_users_action_does_nothing(admin_client: Client, person: User, verb: str):
     before = User.objects.values().get(pk=person.pk)
-    page = admin_client.get(f"{USERS}{person.pk}/{verb}/")
+    page = admin_client.get(f"{USERS}{quote(person.pk)}/{verb}/")
     assert page.status_code == 200
     assert f'value="{person.pk}"' in page.content.decode()
     assert User.objects.values().get(pk=person.pk) == before
     assert events(person) == []
+    assert admin_client.get(f"{USERS}{quote(new_id('user'))}/{verb}/").status_code == 404
 
 
 def test_only_operators_act_on_people(person: User):

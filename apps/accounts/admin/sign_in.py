@@ -47,11 +47,15 @@ class OfUserAdmin(ConfirmingAdmin):
 class UserSessionAdmin(OfUserAdmin):
     """Where people are signed in, in browsers and over the API."""
 
-    list_display = ("user", "ip", "user_agent", "created_at", "last_seen_at")
+    list_display = ("user", "address", "user_agent", "created_at", "last_seen_at")
     list_filter = (("last_seen_at", DayRangeFilter), ("created_at", DayRangeFilter))
     list_filter_submit = True
-    fields = ("user", "ip", "user_agent", "created_at", "last_seen_at", "refreshable_until")
+    fields = ("user", "address", "user_agent", "created_at", "last_seen_at", "refreshable_until")
     actions = ("end",)
+
+    @display(description="Address")
+    def address(self, session: UserSession) -> str:
+        return str(session.ip)
 
     @display(description="Tokens can be refreshed until")
     def refreshable_until(self, session: UserSession) -> Any:

@@ -12,7 +12,7 @@ from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Exists, OuterRef, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils.decorators import method_decorator
@@ -242,7 +242,7 @@ class UserAdmin(DjangoUserAdmin, ConfirmingAdmin):
 
     @action(description="Act as", permissions=["change"], url_path="act-as")
     def act_as(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return redirect("act_as", object_id)
+        return redirect("act_as", self._only(object_id).get().pk)
 
     @action(description="Enable", permissions=["change"], url_path="enable")
     def enable_one(self, request: HttpRequest, object_id: str) -> HttpResponse | None:
@@ -255,7 +255,7 @@ class UserAdmin(DjangoUserAdmin, ConfirmingAdmin):
 
     @action(description="Sign out everywhere", permissions=["change"], url_path="sign-out")
     def sign_out_one(self, request: HttpRequest, object_id: str) -> Any:
-        return self.sign_out(request, User.objects.get_queryset().filter(pk=object_id))
+        return self.sign_out(request, self._only(object_id))
 
     @action(description="Require a password change", permissions=["change"], url_path="require-password-change")
     def require_password_change_one(self, request: HttpRequest, object_id: str) -> HttpResponse | None:
@@ -264,11 +264,17 @@ class UserAdmin(DjangoUserAdmin, ConfirmingAdmin):
 
     @action(description="Reset second factors", permissions=["change"], url_path="reset-mfa")
     def reset_mfa_one(self, request: HttpRequest, object_id: str) -> Any:
-        return self.reset_mfa(request, User.objects.get_queryset().filter(pk=object_id))
+        return self.reset_mfa(request, self._only(object_id))
 
     def _asks_of(self, request: HttpRequest, pk: str, verb: str, question: str, button: str) -> HttpResponse | None:
-        one = User.objects.get_queryset().filter(pk=pk)
-        return self.asks(request, one, action=verb, question=question, button=button)
+        return self.asks(request, self._only(pk), action=verb, question=question, button=button)
+
+    @staticmethod
+    def _only(object_id: str) -> QuerySet[User]:
+        found = User.objects.get_queryset().filter(pk=unquote(object_id))
+        if not found:
+            raise Http404
+        return found
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         # Nobody shuts themselves out, so there is always an operator left.
