@@ -32,7 +32,7 @@ def act_as(request: HttpRequest, user_id: str) -> HttpResponse:
         return asked
     form = ReasonForm(request.POST or None)
     if is_allowed and form.is_valid():
-        answer: HttpResponse = StartActing.as_view(reason=form.cleaned_data["reason"])(request, user_id=user_id)
+        answer: HttpResponse = StartActing.as_view(reason=form.cleaned_data["reason"])(request, user_id=user.pk)
         return answer
     context = {
         **admin.site.each_context(request),
