@@ -632,7 +632,9 @@ def test_pages_for_people_need_no_script_and_break_no_policy(person: User, clien
 def check_page(answer: HttpResponse) -> None:
     text = answer.content.decode()
     assert answer.status_code == 200
-    assert "unsafe" not in answer["content-security-policy"]
+    policy = set(answer["content-security-policy"].split("; "))
+    assert {"default-src 'none'", "script-src 'self'", "style-src 'self'", "form-action 'self'"} <= policy
+    assert "no-store" in answer["cache-control"]
     assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:", text)
     assert not re.findall(r"<script(?![^>]*(?:\bsrc=|application/json))", text)
     assert len(re.findall(r"<h1[ >]", text)) == 1
@@ -643,6 +645,12 @@ def check_page(answer: HttpResponse) -> None:
     ] == []
     for described in re.findall(r'aria-describedby="([^"]+)"', text):
         assert all(f'id="{name}"' in text for name in described.split())
+
+
+def test_the_admin_tells_people_that_it_is_not_for_them(person: User, client: Client):
+    sign_in(client, "ada@example.com")
+    answer = client.get("/admin/login/?next=/admin/")
+    assert (answer.status_code, "Not for you" in answer.text) == (403, True)
 
 
 def test_too_many_changes_at_once_are_answered_by_a_page_of_ours(person: User, client: Client):
