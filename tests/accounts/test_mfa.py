@@ -293,6 +293,14 @@ def test_an_operators_factor_is_used_in_each_session(operator: User, settings: A
     assert client.get("/admin/").status_code == 200
 
 
+def test_an_operator_with_a_passkey_only_is_asked_for_that(operator: User, settings: Any):
+    settings.OPERATOR_MFA = True
+    client = sign_in(operator)
+    Authenticator.objects.create(user=operator, type="webauthn", data={"name": "Laptop"})
+    assert client.get("/admin/")["Location"] == "/accounts/2fa/webauthn/reauthenticate/?next=%2Fadmin%2F"
+    assert client.post("/admin/accounts/user/add/")["Location"].startswith("/accounts/2fa/webauthn/reauthenticate/")
+
+
 def test_without_the_setting_operators_need_none(operator: User):
     assert sign_in(operator).get("/admin/").status_code == 200
 

@@ -9,7 +9,9 @@ import pytest
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
-from django.test import Client
+from asgiref.sync import async_to_sync
+from django.test import AsyncClient, Client
+from django.test.signals import template_rendered
 from django.utils import timezone
 
 from apps.accounts.models import User
@@ -279,6 +281,25 @@ def test_every_event_bears_the_operators_id(operator: User, person: User):
         (person.pk, operator.pk),
         (person.pk, ""),
     ]
+
+
+@pytest.mark.parametrize("over", ["wsgi", "asgi"])
+def test_the_operator_is_known_while_a_page_is_made(acting: Client, operator: User, over: str):
+    seen: list[tuple[str, str]] = []
+
+    def look(template: Any, **_: Any) -> None:
+        seen.append((template.name, impersonator.get()))
+
+    template_rendered.connect(look)
+    if over == "wsgi":
+        acting.get(HOME)
+    else:
+        browser = AsyncClient()
+        browser.cookies = acting.cookies
+        assert async_to_sync(browser.get)(HOME).status_code == 200
+    template_rendered.disconnect(look)
+    assert ("account/home.html", operator.pk) in seen
+    assert impersonator.get() == ""
 
 
 def test_a_second_factor_is_asked_for_before_acting_too(admin_client: Client, person: User, settings: Any):
