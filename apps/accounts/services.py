@@ -21,6 +21,7 @@ from apps.accounts.sessions import actor_of, issue_tokens, renew_session
 from apps.audit.services import Action, record
 from apps.core.errors import BadRequest, Conflict
 from apps.core.ids import random_base62
+from apps.ratelimit.accounts import refused
 
 SEEN_EVERY = datetime.timedelta(minutes=5)
 
@@ -83,6 +84,8 @@ def _accept(param: str, check: Callable[[], object]) -> None:
 
 
 def _ask_to_confirm(address: EmailAddress) -> None:
+    if refused("confirmation_mail", address.email):
+        return  # nobody fills the mailbox of somebody else; the earlier links are good
     if EmailAddress.objects.filter(email=address.email, verified=True).exists():
         get_adapter().send_account_already_exists_mail(address.email)
     else:

@@ -7,13 +7,20 @@ import time
 
 from django.core.cache import cache
 
+from apps.core.errors import RateLimited
 from apps.ratelimit.limiter import Decision, refusal_of
 from apps.ratelimit.policy import Window, rules
 
 
 def admit(name: str, owner: str) -> None:
+    """Count one use of a limit of the table for its owner. Raises RateLimited."""
+    if refusal := refused(name, owner):
+        raise refusal
+
+
+def refused(name: str, owner: str) -> RateLimited | None:
     """
-    Count one use of a limit of the table for its owner. Raises RateLimited.
+    Count one use of a limit, and return the refusal if that is one too many.
 
     Windows are those of the clock, so that adding one to a counter is all there is to do.
     """
@@ -23,4 +30,5 @@ def admit(name: str, owner: str) -> None:
         window = Window(rule.name, rule.per, f"limit:{name}:{owner}:{number}", rule.amount, rule.seconds, rule.unit)
         cache.add(window.key, 0, rule.seconds)
         if cache.incr(window.key) > rule.amount:
-            raise refusal_of(Decision(window, 0, (number + 1) * rule.seconds - now, None, window))
+            return refusal_of(Decision(window, 0, (number + 1) * rule.seconds - now, None, window))
+    return None

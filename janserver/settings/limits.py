@@ -1,8 +1,8 @@
 """
 Rate limits: the contract's table (section 6), amounts in the notation of the `limits` library.
 
-`per` says whose requests are counted together: an address (/64 for IPv6), a user, a key, a guest or
-a session.
+`per` says whose requests are counted together: an address (/64 for IPv6), a user, a key, a guest, a
+session, or the recipient of mails.
 """
 
 from typing import Any
@@ -21,6 +21,7 @@ RATE_LIMITS: dict[str, dict[str, Any]] = {
     "account_pages": {"limits": ["120/minute"], "per": "address"},
     "refresh": {"limits": ["60/minute"], "per": "address"},
     "refresh_session": {"limits": ["30/minute"], "per": "session"},
+    "confirmation_mail": {"limits": ["5/hour"], "per": "recipient"},
     "end_session": {"limits": ["60/minute"], "per": "address"},
     "validate": {"limits": ["60/minute"], "per": "address"},
 }
@@ -37,6 +38,7 @@ SIGN_IN_ROUTES: tuple[tuple[str, str, str], ...] = (
     ("single_sign_on", "", "/v1/auth/google"),
     ("single_sign_on", "", "/v1/auth/login"),
     ("single_sign_on", "", "/v1/auth/callback"),
+    ("single_sign_on", "", "/accounts/sso/"),
     ("sign_up", "POST", "/accounts/signup/"),
     ("password_reset", "POST", "/accounts/password/reset/"),
     ("sign_in", "POST", "/accounts/"),

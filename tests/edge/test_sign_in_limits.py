@@ -10,13 +10,16 @@ from typing import Any
 
 import pytest
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django.contrib.auth.hashers import MD5PasswordHasher
+from django.core import mail
 from django.core.cache import cache
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from rest_framework.views import APIView
 
 from apps.accounts.models import User
+from apps.accounts.services import upgrade_guest
 from apps.core.errors import RateLimited
 from apps.edge.requests import address_of, canonical
 from apps.ratelimit.accounts import admit
@@ -46,7 +49,8 @@ def is_public(pattern: URLPattern) -> bool:
 ROUTES = sorted(
     path
     for path, pattern in walk(get_resolver().url_patterns)
-    if path.startswith(("/accounts/", "/admin/login/")) or ("/auth/" in path[:18] and is_public(pattern))
+    if path.startswith(("/accounts/", "/admin/login/"))
+    or ("/auth/" in path[:18] and (is_public(pattern) or path.endswith("/upgrade")))
 )
 
 
@@ -82,6 +86,7 @@ def test_every_way_in_has_a_limit_of_its_own_for_each_address(route: str, method
         ("POST", "/v1/auth/revoke", "end_session"),
         ("POST", "/v1/auth/validate-api-key", "validate"),
         ("GET", "/v1/auth/google/callback", "single_sign_on"),
+        ("GET", "/accounts/sso/acme/callback/", "single_sign_on"),
         ("GET", "/v1/models", None),
         ("GET", "/v1/auth/me", None),
     ],
@@ -156,7 +161,20 @@ def test_an_account_is_guessed_at_five_times_from_wherever(person: User, email: 
     assert b"Too many tries" in refused.content
 
 
-def test_a_known_and_an_unknown_address_are_answered_alike(person: User, monkeypatch: pytest.MonkeyPatch):
+def somebody(kind: str) -> None:
+    """Somebody who signs in as ada@example.com, or does not."""
+    user = User.objects.create_user("ada@example.com", None if kind == "without a password" else PASSWORD)
+    EmailAddress.objects.create(user=user, email="ada@example.com", verified=kind != "unverified", primary=True)
+    if kind == "disabled":
+        User.objects.get_queryset().filter(pk=user.pk).update(is_active=False)
+    if kind == "with a second factor":
+        Authenticator.objects.create(user=user, type="totp", data={"secret": "sealed"})
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("kind", ["usual", "disabled", "unverified", "without a password", "with a second factor"])
+def test_a_known_and_an_unknown_address_are_answered_alike(kind: str, monkeypatch: pytest.MonkeyPatch):
+    somebody(kind)
     hashed: list[str] = []
     encode = MD5PasswordHasher.encode
 
@@ -197,6 +215,15 @@ def test_a_session_refreshes_so_often_and_no_more():
     admit("refresh_session", "b")
 
 
+def test_a_mailbox_is_not_filled_by_upgrading_guests(db: None, django_capture_on_commit_callbacks: Any):
+    for _ in range(7):
+        guest = User.objects.create_user(is_guest=True)
+        with django_capture_on_commit_callbacks(execute=True):
+            upgrade_guest(guest=guest, session=Client().session, email="Eve@example.com")
+    assert len(mail.outbox) == 5
+    assert EmailAddress.objects.filter(email="eve@example.com", verified=False).count() == 7
+
+
 def test_the_cache_goes_on_in_memory_while_redis_is_away(redis_url: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(SharedCache, "away_until", 0.0)
     options = {"OPTIONS": {"socket_connect_timeout": 0.2, "socket_timeout": 0.2}}
@@ -229,6 +256,16 @@ def ask(server: Server, method: str, path: str, address: str, body: str = "", **
     found = answer.status, answer.headers, answer.read()
     connection.close()
     return found
+
+
+@pytest.mark.e2e
+@pytest.mark.xdist_group("limits")
+@pytest.mark.parametrize(("proxies", "address"), [(0, "127.0.0.1"), (1, "198.51.100.7"), (2, "203.0.113.66")])
+def test_allauth_hears_the_address_that_the_edge_found(provider: Provider, proxies: int, address: str):
+    with start_server(provider, profile="sqlite", TRUSTED_PROXY_COUNT=str(proxies)) as server:
+        assert ask(server, "POST", "/v1/auth/guest-login", "::ffff:198.51.100.7")[0] == 201
+        script = "from allauth.usersessions.models import UserSession; print(UserSession.objects.get().ip)"
+        assert server.manage("shell", "--no-imports", "-c", script).stdout.split() == [address]
 
 
 LIMITS = {"guest-login": 5, "refresh": 60, "refresh-token": 60, "revoke": 60, "logout": 60}

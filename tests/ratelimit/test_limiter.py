@@ -50,6 +50,16 @@ async def test_streams_at_once_are_bounded_and_given_back(limiter, settings):
     assert [(await limiter.admit([], slot)).allowed for slot in other] == [True, False]
 
 
+async def test_guests_run_fewer_streams_at_once(limiter, settings):
+    settings.CONCURRENT_STREAMS = {"key": 5, "guest": 1, "organization": 9}
+    slots = [StreamSlot("org", "user_1", f"r{number}", is_guest=True) for number in range(2)]
+    assert (await limiter.admit([], slots[0])).allowed
+    refusal = refusal_of(await limiter.admit([], slots[1]))
+    assert (refusal.details["limit"], refusal.details["scope"]) == (1, "guest")
+    await limiter.release(slots[0])
+    assert (await limiter.admit([], slots[1])).allowed
+
+
 async def test_the_error_names_limit_scope_window_and_reset(limiter):
     for _ in range(2):
         await limiter.admit([HOUR])
