@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
+from allauth.account import app_settings
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.authentication import get_authentication_records
 from allauth.account.models import EmailAddress
+from allauth.account.utils import user_pk_to_url_str
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.core.internal.ratelimit import respond_429
 from allauth.usersessions.adapter import DefaultUserSessionsAdapter
@@ -120,6 +122,14 @@ class AccountAdapter(DefaultAccountAdapter):
     def get_login_redirect_url(self, request: HttpRequest) -> str:
         is_operator = isinstance(request.user, User) and request.user.is_staff
         return reverse("admin:index") if is_operator else reverse("account_home")
+
+    def get_email_verification_redirect_url(self, email_address: EmailAddress) -> str:
+        user = email_address.user
+        if self.request.user.is_authenticated or user.has_usable_password():
+            return str(super().get_email_verification_redirect_url(email_address))
+        # Made of a guest, without a password: whoever followed the link may choose one, as after a reset.
+        token = app_settings.PASSWORD_RESET_TOKEN_GENERATOR().make_token(user)
+        return reverse("account_reset_password_from_key", args=[user_pk_to_url_str(user), token])
 
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
         return self.get_login_redirect_url(request)

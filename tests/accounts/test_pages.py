@@ -452,17 +452,24 @@ class Everywhere:
 
 
 @pytest.fixture
-def everywhere(db: None, django_capture_on_commit_callbacks: OnCommit) -> Everywhere:
-    made = Client().post("/v1/auth/guest-login").json()
+def upgraded(db: None, django_capture_on_commit_callbacks: OnCommit) -> Callable[..., dict[str, str]]:
+    """Make an account of a guest, over the API. Its confirmation is mailed."""
+
+    def make(**body: str) -> dict[str, str]:
+        made: dict[str, str] = Client().post("/v1/auth/guest-login").json()
+        bearer = {"authorization": f"Bearer {made['access_token']}"}
+        with django_capture_on_commit_callbacks(execute=True):
+            answer = Client().post("/v1/auth/upgrade", body, content_type="application/json", headers=bearer)
+        assert answer.status_code == 200
+        return made
+
+    return make
+
+
+@pytest.fixture
+def everywhere(upgraded: Callable[..., dict[str, str]]) -> Everywhere:
+    made = upgraded(email="ada@example.com", password=PASSWORD)
     token = made["access_token"]
-    with django_capture_on_commit_callbacks(execute=True):
-        upgraded = Client().post(
-            "/v1/auth/upgrade",
-            {"email": "ada@example.com", "password": PASSWORD},
-            content_type="application/json",
-            headers={"authorization": f"Bearer {token}"},
-        )
-    assert upgraded.status_code == 200
     follow(Client(), mail.outbox.pop())
     here, there = Client(), Client(headers={"user-agent": "The lost laptop"})
     for browser in (here, there):
@@ -547,6 +554,17 @@ def test_a_disabled_account_gets_no_link(person: User, client: Client):
     client.post("/accounts/password/reset/", {"email": "ada@example.com"})
     assert [message.subject for message in mail.outbox] == ["There is no account with this address"]
     assert sign_in(client, "ada@example.com")["location"] == "/accounts/inactive/"
+
+
+def test_an_account_made_of_a_guest_without_a_password_is_led_to_choose_one(upgraded: Any, client: Client):
+    made = upgraded(email="ada@example.com")
+    form = client.get(follow(client, mail.outbox.pop())["location"])["location"]
+    assert "ada@example.com is confirmed." in client.get(form).text
+    client.post(form, {"password1": NEW, "password2": NEW})
+    assert sign_in(client, "ada@example.com", NEW)["location"] == "/accounts/"
+    bearer = {"authorization": f"Bearer {made['access_token']}"}
+    # Whoever held the guest's token and typed somebody's address has nothing of it now.
+    assert Client().get("/v1/models", headers=bearer).status_code == 401
 
 
 # --- Sessions ---
