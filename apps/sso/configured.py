@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -74,10 +75,7 @@ def _upsert(slug: str, kind: ProviderKind, fields: dict[str, Any], secret: str) 
     row = IdentityProvider.objects.select_for_update().filter(slug=slug).first()
     is_new = row is None
     if row is None:
-        name = (
-            "Google" if kind == ProviderKind.GOOGLE else "Keycloak" if settings.KEYCLOAK_BASE_URL else "Single sign-on"
-        )
-        row = IdentityProvider(slug=slug, kind=kind, name=name)
+        row = IdentityProvider(slug=slug, kind=kind, name=_name_of(kind, fields["issuer"]))
     changed = [name for name, value in fields.items() if getattr(row, name) != value]
     for name in changed:
         setattr(row, name, fields[name])
@@ -86,6 +84,12 @@ def _upsert(slug: str, kind: ProviderKind, fields: dict[str, Any], secret: str) 
         changed.append("client_secret")
     if is_new or changed:
         save_provider(provider=row, actor=SYSTEM, changed=changed)
+
+
+def _name_of(kind: ProviderKind, issuer: str) -> str:
+    if kind == ProviderKind.GOOGLE:
+        return "Google"
+    return "Keycloak" if settings.KEYCLOAK_BASE_URL else (urlsplit(issuer).hostname or issuer)[:40]
 
 
 def _holds(row: IdentityProvider, secret: str) -> bool:

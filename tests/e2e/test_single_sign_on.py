@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.e2e.test_browser import FLAGS
-from tests.parts.issuer import answer_at, mock_provider, put_user
+from tests.parts.issuer import ScriptedIssuer, answer_at, mock_provider, put_user
 from tests.provider import Provider
 from tests.server import Server, start_server
 
@@ -68,7 +70,7 @@ def page(server: Server) -> Iterator[Page]:
         assert complaints == []
 
 
-@pytest.mark.parametrize(("name", "which"), [("Google", "google"), ("Single sign-on", "keycloak")])
+@pytest.mark.parametrize(("name", "which"), [("Google", "google"), ("localhost", "keycloak")])
 def test_from_the_sign_in_page_to_ones_account(
     server: Server, page: Page, request: pytest.FixtureRequest, name: str, which: str
 ):
@@ -129,6 +131,47 @@ def test_the_short_google_route_redirects_to_it(server: Server, google: str):
     location = redirect.value.headers["location"]
     assert (redirect.value.code, location.startswith(google)) == (302, True)
     assert dict(parse_qsl(urlsplit(location).query))["client_id"] == "google-id"
+
+
+def within(seconds: float, call: Callable[[], Any]) -> Any:
+    """Return what `call` returns once it no longer raises, or let the last failure out."""
+    limit = time.monotonic() + seconds
+    while True:
+        try:
+            return call()
+        except (urllib.error.HTTPError, pytest.fail.Exception):
+            if time.monotonic() > limit:
+                raise
+            time.sleep(0.1)
+
+
+def refused(server: Server, token: str) -> tuple[int, str, str | None]:
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        server.call("GET", "/v1/models", authorization=f"Bearer {token}")
+    with refusal.value as answer:
+        return answer.code, json.load(answer)["error"]["code"], answer.headers["retry-after"]
+
+
+def test_access_tokens_of_an_issuer_open_the_api(provider: Provider):
+    with ScriptedIssuer() as issuer:
+        names = {"ISSUER": issuer.issuer, "JWKS_URL": f"{issuer.issuer}/jwks", "AUDIENCE": "jan", "ACCOUNT": "account"}
+        with start_server(provider, profile="sqlite", **names) as server:
+            issuer.is_down = True
+            token = issuer.access_token(email="ada@example.com", email_verified=True, name="Ada")
+            assert refused(server, token) == (503, "identity_provider_unavailable", "10")
+            issuer.is_down = False
+            assert refused(server, issuer.access_token(aud="another"))[:2] == (503, "identity_provider_unavailable")
+            within(15, lambda: server.call("GET", "/v1/models", authorization=f"Bearer {token}"))
+            me = server.call("GET", "/v1/auth/me", authorization=f"Bearer {token}")
+            assert (me["email"], me["name"]) == ("ada@example.com", "Ada")
+            body = {"model": "plain", "messages": [{"role": "user", "content": "hi"}]}
+            answer = server.call("POST", "/v1/chat/completions", body, authorization=f"Bearer {token}")
+            assert answer["choices"][0]["finish_reason"] == "stop"
+            assert refused(server, issuer.access_token(aud="another"))[:2] == (401, "invalid_token")
+            assert issuer.asked.count("/jwks") == 2
+            disable = "from apps.sso.models import IdentityProvider as P; P.objects.update(is_enabled=False)"
+            assert server.manage("shell", "--no-imports", "-c", disable).returncode == 0
+            assert within(2.5, lambda: refused(server, token))[:2] == (401, "invalid_token")
 
 
 def test_no_secret_is_in_the_log_or_the_admins_pages(server: Server):
