@@ -1,26 +1,94 @@
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from unfold.decorators import action, display
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminSelectWidget
 
-from apps.accounts.sessions import actor_of
 from apps.accounts.reauthentication import ask_again
+from apps.accounts.sessions import actor_of
 from apps.api_keys import services
 from apps.api_keys.models import ApiKey
 from apps.api_keys.tokens import KeyKind
 from apps.core.admin import OperatorAdmin
 from apps.core.errors import AppError
-from apps.organizations.roles import Scope
+from apps.organizations.roles import PERMISSION_SCOPES, Permission, Scope
+
+_OVERLAPS = {
+    datetime.timedelta(0): "not at all: it ends at once",
+    datetime.timedelta(hours=1): "for an hour",
+    services.OVERLAP: "for a day",
+    services.MAX_OVERLAP: "for seven days",
+}
+
+
+class RotationForm(forms.Form):
+    overlap = forms.TypedChoiceField(
+        label="The secret before goes on working",
+        choices=[(int(overlap.total_seconds()), words) for overlap, words in _OVERLAPS.items()],
+        initial=int(services.OVERLAP.total_seconds()),
+        coerce=lambda seconds: datetime.timedelta(seconds=int(seconds)),
+        widget=UnfoldAdminSelectWidget,
+    )
+
+
+class StateFilter(admin.SimpleListFilter):
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(state, state) for state in ("active", "expired", "revoked")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        if self.value() == "active":
+            return queryset.unended()
+        if self.value() == "expired":
+            return queryset.filter(revoked_at=None).exclude(pk__in=queryset.unended())
+        return queryset.filter(revoked_at__isnull=False) if self.value() == "revoked" else queryset
+
+
+class PermissionFilter(admin.SimpleListFilter):
+    title = "permissions"
+    parameter_name = "permissions"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(Permission.READ, "read only"), (Permission.WRITE, "write")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        changing = Q()
+        for scope in frozenset(Scope) - PERMISSION_SCOPES[Permission.READ]:
+            changing |= Q(scopes__icontains=f'"{scope}"')  # as text: SQLite cannot look into a list
+        found = {str(Permission.READ): ~changing, str(Permission.WRITE): changing}.get(self.value() or "")
+        return queryset if found is None else queryset.filter(found)
+
+
+class UseFilter(admin.SimpleListFilter):
+    title = "last use"
+    parameter_name = "used"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("day", "within 24 hours"), ("month", "within 30 days"), ("before", "longer ago"), ("never", "never")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        now = timezone.now()
+        found = {
+            "day": Q(last_used_at__gt=now - datetime.timedelta(days=1)),
+            "month": Q(last_used_at__gt=now - datetime.timedelta(days=30)),
+            "before": Q(last_used_at__lte=now - datetime.timedelta(days=30)),
+            "never": Q(last_used_at=None),
+        }.get(self.value() or "")
+        return queryset if found is None else queryset.filter(found)
 
 
 class NewKeyForm(forms.ModelForm):
@@ -38,8 +106,10 @@ class NewKeyForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
-        if cleaned.get("expires_at") and cleaned["expires_at"] <= timezone.now():
-            raise ValidationError({"expires_at": "The expiry lies in the past."})
+        try:
+            services.check_expiry(cleaned.get("expires_at"))
+        except AppError as refusal:
+            raise ValidationError({"expires_at": refusal.message}) from None
         if {"project", "user", "scopes"} <= cleaned.keys():
             try:
                 rights = services.rights_of(cleaned["user"], cleaned["project"].organization_id)
@@ -52,10 +122,20 @@ class NewKeyForm(forms.ModelForm):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(OperatorAdmin):
-    """Keys are made, shown once, and revoked; nothing else about them changes."""
+    """Keys are made, rotated, their secrets shown once, and revoked; nothing else about them changes."""
 
-    list_display = ("name", "redacted_value", "kind", "organization", "project_name", "user", "state", "last_used_at")
-    list_filter = ("kind", ("revoked_at", admin.EmptyFieldListFilter), "expires_at")
+    list_display = (
+        "name",
+        "redacted_value",
+        "kind",
+        "may",
+        "organization",
+        "project_name",
+        "user",
+        "state",
+        "last_used_at",
+    )
+    list_filter = ("kind", PermissionFilter, StateFilter, UseFilter)
     search_by = {
         "key_": ("public_id__startswith",),
         "user_": ("user_id",),
@@ -68,7 +148,8 @@ class ApiKeyAdmin(OperatorAdmin):
     list_select_related = ("organization", "project", "user")
     autocomplete_fields = ("project", "user")
     ordering = ("-id",)
-    actions = ("revoke",)
+    actions = ("rotate", "revoke")
+    actions_detail = ("rotate_one",)
     _facts = (
         "public_id",
         "redacted_value",
@@ -81,6 +162,7 @@ class ApiKeyAdmin(OperatorAdmin):
         "created_at",
         "expires_at",
         "revoked_at",
+        "previous_expires_at",
         "last_used_at",
     )
 
@@ -92,9 +174,46 @@ class ApiKeyAdmin(OperatorAdmin):
     def redacted_value(self, key: ApiKey) -> str:
         return format_html('<code class="whitespace-nowrap">{}</code>', key.redacted_value)
 
+    @display(description="May")
+    def may(self, key: ApiKey) -> str:
+        return ", ".join(key.permissions) or "nothing"
+
     @display(description="Project")
     def project_name(self, key: ApiKey) -> str:
         return key.project.name
+
+    @action(description="Rotate", permissions=["change"])
+    def rotate(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> HttpResponse | None:
+        if len(keys) == 1:
+            return redirect(reverse("admin:api_keys_apikey_rotate_one", args=[keys[0].pk]))
+        self.message_user(request, "Rotate one key at a time: each new secret is shown once.", messages.WARNING)
+        return None
+
+    @action(description="Rotate", permissions=["rotate_one"], url_path="rotate", icon="autorenew")
+    def rotate_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        key = self.get_object(request, object_id)
+        if key is None:
+            raise Http404
+        if (asked := ask_again(request)) is not None:
+            return asked
+        form = RotationForm(request.POST or None)
+        if form.is_valid():
+            try:
+                overlap, actor = form.cleaned_data["overlap"], actor_of(request.user)  # type: ignore[arg-type]
+                return self._shown_once(request, *services.rotate_key(key=key, actor=actor, overlap=overlap))
+            except AppError as refusal:
+                form.add_error(None, refusal.message)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": f"Rotate {key}",
+            "form": form,
+            "button": "Make a new secret",
+        }
+        return TemplateResponse(request, "admin/accounts/form.html", context)
+
+    def has_rotate_one_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return self.has_change_permission(request)
 
     @action(description="Revoke", permissions=["change"])
     def revoke(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> None:
@@ -128,8 +247,10 @@ class ApiKeyAdmin(OperatorAdmin):
 
     def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: Any = None) -> HttpResponse:
         """Show the secret on the answer to the form itself: it is in no session, message or address."""
-        made, token = request.new_key  # type: ignore[attr-defined]
-        context = {**self.admin_site.each_context(request), "title": "API key created", "key": made, "token": token}
+        return self._shown_once(request, *request.new_key)  # type: ignore[attr-defined]
+
+    def _shown_once(self, request: HttpRequest, key: ApiKey, token: str) -> HttpResponse:
+        context = {**self.admin_site.each_context(request), "title": "The key's secret", "key": key, "token": token}
         return TemplateResponse(request, "api_keys/created.html", context)
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
@@ -137,7 +258,11 @@ class ApiKeyAdmin(OperatorAdmin):
             return asked
         # The answer is the page with the secret, so there is only one way to save.
         one_button = {"show_save_and_add_another": False, "show_save_and_continue": False}
-        answer: HttpResponse = super().add_view(request, form_url, {**(extra_context or {}), **one_button})
+        try:
+            answer: HttpResponse = super().add_view(request, form_url, {**(extra_context or {}), **one_button})
+        except AppError as refusal:  # one key too many
+            self.message_user(request, refusal.message, messages.ERROR)
+            answer = redirect("admin:api_keys_apikey_changelist")
         return answer
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -72,7 +72,7 @@ def create_key(
     giver = giver or Giver(rights_of(user, project.organization_id))
     wanted = giver.scopes if scopes is None else frozenset(scopes)
     expires_at = expires_at or giver.until
-    _check_expiry(expires_at)
+    check_expiry(expires_at)
     _check_within(giver, wanted, expires_at)
     if kind is KeyKind.USER:
         _check_room(user)
@@ -143,17 +143,18 @@ def rights_of(user: User, organization_id: int) -> frozenset[Scope]:
     return scopes_of(role, is_guest=user.has_guest_rights)
 
 
+def check_expiry(expires_at: datetime.datetime | None) -> None:
+    """Raise BadRequest for an expiry in the past or too far away."""
+    now = timezone.now()
+    if expires_at is not None and not now < expires_at <= now + MAX_LIFE:
+        raise BadRequest(f"The expiry must lie ahead, by at most {MAX_LIFE.days} days.", param="expires_at")
+
+
 def note_use(key_ids: Iterable[int]) -> None:
     """Write that these keys were used just now, at most once a minute each."""
     now = timezone.now()
     stale = Q(last_used_at=None) | Q(last_used_at__lt=now - LAST_USED_EVERY)
     ApiKey.objects.filter(stale, pk__in=list(key_ids)).update(last_used_at=now)
-
-
-def _check_expiry(expires_at: datetime.datetime | None) -> None:
-    now = timezone.now()
-    if expires_at is not None and not now < expires_at <= now + MAX_LIFE:
-        raise BadRequest(f"The expiry must lie ahead, by at most {MAX_LIFE.days} days.", param="expires_at")
 
 
 def _check_within(giver: Giver, scopes: frozenset[Scope], expires_at: datetime.datetime | None) -> None:
