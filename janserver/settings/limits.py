@@ -21,9 +21,9 @@ RATE_LIMITS: dict[str, dict[str, Any]] = {
     "account_pages": {"limits": ["120/minute"], "per": "address"},
     "refresh": {"limits": ["60/minute"], "per": "address"},
     "refresh_session": {"limits": ["30/minute"], "per": "session"},
-    "confirmation_mail": {"limits": ["5/hour"], "per": "recipient"},
     "end_session": {"limits": ["60/minute"], "per": "address"},
     "validate": {"limits": ["60/minute"], "per": "address"},
+    "confirmation_mail": {"limits": ["5/hour"], "per": "recipient"},
 }
 
 # Every way in has a limit of its own: its name, the methods (empty: all), and how the canonical path begins.

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 
 import pytest
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
+from django.conf import settings as django_settings
 from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core import mail
 from django.core.cache import cache
@@ -93,6 +96,16 @@ def test_every_way_in_has_a_limit_of_its_own_for_each_address(route: str, method
 )
 def test_the_table_names_the_limit_of_a_way_in(method: str, path: str, name: str | None):
     assert sign_in_limit(method, path) == name
+
+
+def test_the_documented_table_is_the_one_that_counts():
+    text = (Path(__file__).resolve().parents[2] / "docs" / "limits.md").read_text()
+    documented = re.findall(r"^\| `(\w+)` \| ([^|]+) \| (\w+) \|", text, re.M)
+    rows = django_settings.RATE_LIMITS.items()
+    assert documented == [(name, ", ".join(row["limits"]), row["per"]) for name, row in rows]
+    streams = django_settings.CONCURRENT_STREAMS
+    amounts = f"At most {streams['key']} streams run at once for each key or user, {streams['guest']} for each guest, "
+    assert f"{amounts}{streams['organization']} for each organization." in text
 
 
 PEER = ("::ffff:192.0.2.1", 1234)
