@@ -6,6 +6,7 @@ import email
 import email.policy
 import re
 import socket
+import ssl
 import threading
 import time
 from email.message import EmailMessage
@@ -22,21 +23,24 @@ class Mailbox:
     Everybody's mail.
 
     `answers` are given to the next mails instead of taking them. `login`: what must be given to
-    send at all, if anything.
+    send at all, if anything. `tls`: how to encrypt, from the start or, with `starttls`, when asked to.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, *, starttls: bool = False) -> None:
         self.answers: list[str] = []
         self.login: tuple[bytes, bytes] | None = None
         self.received: list[EmailMessage] = []
         self.turned_away = 0
+        self.attempts = 0  # to log in
         self._arrived = threading.Condition()
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
-        self._controller = Controller(
-            self, "127.0.0.1", self.port, authenticator=self._authenticate, auth_require_tls=False
-        )
+        if tls is not None and starttls:
+            encryption: dict[str, Any] = {"tls_context": tls, "require_starttls": True}
+        else:
+            encryption = {"ssl_context": tls, "auth_require_tls": False}
+        self._controller = Controller(self, "127.0.0.1", self.port, authenticator=self._authenticate, **encryption)
 
     def __enter__(self) -> Self:
         self._controller.start()
@@ -51,6 +55,7 @@ class Mailbox:
         return {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(self.port), "SMTP_SECURITY": "none"}
 
     def _authenticate(self, _server: Any, _session: Any, _envelope: Any, _mechanism: str, given: Any) -> AuthResult:
+        self.attempts += 1
         is_right = isinstance(given, LoginPassword) and (given.login, given.password) == self.login
         return AuthResult(success=is_right)
 

@@ -39,9 +39,9 @@ def deliver_now(sender: str, recipients: list[str], content: str, *, is_last_try
 
 def _send(sender: str, recipients: list[str], content: bytes) -> None:
     connection = SMTPBackend()
-    connection.open()
-    assert connection.connection is not None  # what `open` says when it cannot raise
     try:
+        connection.open()
+        assert connection.connection is not None  # what `open` says when it cannot raise
         connection.connection.sendmail(sender, recipients, content)
     finally:
         connection.close()

@@ -25,6 +25,7 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from tests.mailbox import Mailbox, link_in, text_of
+from tests.parts.certificate import make_certificate
 
 LIBRARY = Path(get_adapter.__code__.co_filename).parents[1] / "templates"
 # Mails of flows that are switched off: codes instead of links, and an unused confirmation.
@@ -54,10 +55,18 @@ def smtp(settings: Any, mailbox: Mailbox, worker: None) -> Iterator[Mailbox]:
     settings.EMAIL_BACKEND = "apps.accounts.mail.QueueBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_USE_TLS = "127.0.0.1", mailbox.port, False
     mailbox.received.clear()
-    mailbox.turned_away = 0
+    mailbox.turned_away = mailbox.attempts = 0
     yield mailbox
     mailbox.login = None
     mailbox.answers.clear()
+
+
+def send_through(settings: Any, mailbox: Mailbox, security: str) -> None:
+    """Send by this mail server, as `SMTP_SECURITY` and a user would have it."""
+    settings.EMAIL_BACKEND = "apps.accounts.mail.QueueBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", mailbox.port
+    settings.EMAIL_USE_TLS, settings.EMAIL_USE_SSL = security == "starttls", security == "tls"
+    settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD = "jan", "smtp-password-1"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -83,6 +92,31 @@ def test_the_mail_server_is_given_user_and_password(settings: Any, smtp: Mailbox
     settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD = "jan", "smtp-password-1"
     send_mail("Hello", "text", None, ["ada@example.com"])
     assert smtp.take("ada@example.com")["subject"] == "Hello"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+def test_user_and_password_go_over_an_encrypted_connection(
+    settings: Any, worker: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, security: str
+):
+    certificate, context = make_certificate(tmp_path)
+    with Mailbox(context, starttls=security == "starttls") as mailbox:
+        mailbox.login = (b"jan", b"smtp-password-1")
+        send_through(settings, mailbox, security)
+        send_mail("Hello", "text", None, ["unknown@example.com"])
+        assert mailbox.received == []  # nobody vouches for this certificate
+
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        send_mail("Hello", "text", None, ["ada@example.com"])
+        assert mailbox.take("ada@example.com")["subject"] == "Hello"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_server_without_encryption_is_not_told_the_password(settings: Any, smtp: Mailbox):
+    send_through(settings, smtp, "starttls")
+    smtp.login = (b"jan", b"smtp-password-1")
+    send_mail("Hello", "text", None, ["ada@example.com"])
+    assert (smtp.received, smtp.attempts) == ([], 0)
 
 
 @pytest.mark.django_db(transaction=True)
