@@ -17,6 +17,7 @@ from django.test import Client
 
 from apps.accounts.models import User
 from apps.audit.models import AuditEvent
+from apps.core.sealing import rotate_data_keys
 
 PASSWORD = "analytical-engine-1"
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
@@ -78,6 +79,15 @@ def test_secrets_are_sealed_at_rest(person: User):
     assert not [each for each in shown if each in stored]
     assert totp.data["secret"] != Authenticator.objects.get(pk=codes.pk).data["seed"]
     assert totp.wrap().validate_code(code(secret))
+
+
+def test_secrets_open_after_the_ring_was_rotated(protected: User, settings: Any):
+    settings.ENCRYPTION_KEYS = ["a newer key for tests", *settings.ENCRYPTION_KEYS]
+    assert rotate_data_keys() >= 1
+    settings.ENCRYPTION_KEYS = settings.ENCRYPTION_KEYS[:1]
+    client = sign_in(protected)
+    assert client.post(SECOND_STEP, {"code": code()}).status_code == 302
+    assert is_signed_in(client)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -260,6 +270,15 @@ def operator(db: None) -> User:
     user = User.objects.create_superuser("op@example.com", PASSWORD, name="Operator")
     EmailAddress.objects.create(user=user, email="op@example.com", verified=True, primary=True)
     return user
+
+
+def test_an_unconfirmed_address_keeps_a_factor_from_being_set_up(person: User):
+    # Whoever claims an address that is somebody else's could lock that person out of it.
+    EmailAddress.objects.create(user=person, email="other@example.com")
+    client = sign_in(person)
+    answer = client.get("/accounts/2fa/totp/activate/")
+    assert (answer.status_code, answer["Location"]) == (302, "/accounts/2fa/")
+    assert "until you have verified your email address" in client.get("/accounts/2fa/").content.decode()
 
 
 def test_operators_without_a_factor_are_sent_to_set_one_up(operator: User, settings: Any):
