@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.mailbox import Mailbox, link_in, text_of
 from tests.provider import Provider
-from tests.server import Server, start_server
+from tests.server import OPERATOR, Server, start_server
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
@@ -39,12 +39,12 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def browse(chromium: Browser, server: Server) -> Iterator[Callable[[], Page]]:
-    """Open a browser of somebody's own, in which nothing may go wrong and no script runs."""
+def browse(chromium: Browser, server: Server) -> Iterator[Callable[..., Page]]:
+    """Open a browser of somebody's own, in which nothing may go wrong and no script runs unless asked for."""
     opened, complaints = [], []
 
-    def somebody() -> Page:
-        context = chromium.new_context(base_url=server.base_url, java_script_enabled=False)
+    def somebody(*, script: bool = False) -> Page:
+        context = chromium.new_context(base_url=server.base_url, java_script_enabled=script)
         page = context.new_page()
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.on("response", lambda answer: complaints.append(answer.url) if answer.status >= 400 else None)
@@ -69,7 +69,7 @@ def sign_in(page: Page, email: str, password: str = PASSWORD) -> None:
     expect(page.get_by_role("heading", name="Your account")).to_be_visible()
 
 
-def test_somebody_signs_up_by_mail(server: Server, mailbox: Mailbox, browse: Callable[[], Page]):
+def test_somebody_signs_up_by_mail(server: Server, mailbox: Mailbox, browse: Callable[..., Page]):
     page = browse()
     page.goto("/accounts/login/")
     page.get_by_role("link", name="Create an account").click()
@@ -89,7 +89,24 @@ def test_somebody_signs_up_by_mail(server: Server, mailbox: Mailbox, browse: Cal
     expect(page.get_by_text("You are signed out.")).to_be_visible()
 
 
-def test_somebody_forgot_the_password(server: Server, mailbox: Mailbox, browse: Callable[[], Page]):
+def test_an_operator_invites_somebody(mailbox: Mailbox, browse: Callable[..., Page]):
+    admin, invited = browse(script=True), browse()
+    admin.goto("/admin/accounts/user/invite/")
+    admin.get_by_label("E-mail").fill(OPERATOR[0])
+    admin.get_by_label("Password", exact=True).fill(OPERATOR[1])
+    admin.get_by_role("button", name="Sign in", exact=True).click()
+    admin.locator("input[name=email]").fill("invited@example.com")
+    admin.get_by_role("button", name="Send the invitation").click()
+    expect(admin.get_by_text("invited@example.com is mailed a link")).to_be_visible()
+
+    invited.goto(link_in(text_of(mailbox.take("invited@example.com"))))
+    expect(invited.get_by_label("E-mail")).to_be_disabled()
+    invited.get_by_label("Password").fill(PASSWORD)
+    invited.get_by_role("button", name="Create account").click()
+    expect(invited.get_by_role("heading", name="Your account")).to_be_visible()
+
+
+def test_somebody_forgot_the_password(server: Server, mailbox: Mailbox, browse: Callable[..., Page]):
     person = Person(server, mailbox, browse(), "forgetful@example.com")
     page = browse()
     page.goto("/accounts/login/")
@@ -109,7 +126,7 @@ def test_somebody_forgot_the_password(server: Server, mailbox: Mailbox, browse: 
 
 
 def test_signing_out_everywhere_reaches_other_browsers_and_programs(
-    server: Server, mailbox: Mailbox, browse: Callable[[], Page]
+    server: Server, mailbox: Mailbox, browse: Callable[..., Page]
 ):
     person = Person(server, mailbox, browse(), "careful@example.com")
     here, there = browse(), browse()
