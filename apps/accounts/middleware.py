@@ -53,8 +53,6 @@ class AccountPolicyMiddleware:
         match = request.resolver_match
         if match is not None and match.view_name in WITHOUT_NEW_PASSWORD:
             return None
-        if request.method == "GET":
-            messages.warning(request, "Choose a new password to go on.")
         return redirect("account_change_password")
 
     @staticmethod
