@@ -167,6 +167,20 @@ def test_setting_a_password_asks_who_it_is(operator: User, person: User):
     assert person.check_password("analytical-engine-1")
 
 
+def test_changing_an_account_asks_who_it_is_and_goes_on_afterwards(operator: User, person: User):
+    client = signed_in(operator)
+    prove(client, operator, seconds_ago=3600)
+    form = {"email": "ada@example.com", "name": "Ada", "is_staff": "on"}
+    asked = client.post(f"{USERS}{person.pk}/change/", form)
+    assert asked.url.startswith(reverse("account_reauthenticate"))
+    person.refresh_from_db()
+    assert (person.is_staff, events(person)) == (False, [])
+    assert client.post(asked.url, {"password": "correct-horse-9"}).status_code == 302
+    person.refresh_from_db()
+    assert person.is_staff
+    assert events(person) == [("user.updated", operator.pk, {"is_staff": [False, True]})]
+
+
 # --- Stopped and let in again ---
 
 

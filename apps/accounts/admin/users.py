@@ -281,9 +281,12 @@ class UserAdmin(DjangoUserAdmin, ConfirmingAdmin):
         own = ("is_staff",) if obj is not None and obj.pk == request.user.pk else ()
         return (*self.readonly_fields, *own)
 
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+    def changeform_view(self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any) -> Any:
+        # Another address, or an operator's rights, are as good as another password.
+        if request.method == "POST" and object_id is not None and (asked := ask_again(request)) is not None:
+            return asked
         try:
-            return super().changeform_view(request, *args, **kwargs)
+            return super().changeform_view(request, object_id, *args, **kwargs)
         except AppError as refusal:
             self.message_user(request, refusal.message, messages.ERROR)
             return redirect(request.path)
