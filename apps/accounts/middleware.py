@@ -62,6 +62,6 @@ class AccountPolicyMiddleware:
             return redirect("mfa_index")
         if any(used["method"] == "mfa" for used in get_authentication_records(request, request.user)):
             return None
-        has_codes = is_mfa_enabled(request.user, [Authenticator.Type.TOTP, Authenticator.Type.RECOVERY_CODES])
-        page = reverse("mfa_reauthenticate" if has_codes else "mfa_reauthenticate_webauthn")
+        has_app = is_mfa_enabled(request.user, [Authenticator.Type.TOTP])
+        page = reverse("mfa_reauthenticate" if has_app else "mfa_reauthenticate_webauthn")
         return redirect(f"{page}?{urlencode({'next': request.get_full_path()})}")

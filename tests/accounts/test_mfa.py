@@ -316,6 +316,7 @@ def test_an_operator_with_a_passkey_only_is_asked_for_that(operator: User, setti
     settings.OPERATOR_MFA = True
     client = sign_in(operator)
     Authenticator.objects.create(user=operator, type="webauthn", data={"name": "Laptop"})
+    RecoveryCodes.activate(operator)
     assert client.get("/admin/")["Location"] == "/accounts/2fa/webauthn/reauthenticate/?next=%2Fadmin%2F"
     assert client.post("/admin/accounts/user/add/")["Location"].startswith("/accounts/2fa/webauthn/reauthenticate/")
 
