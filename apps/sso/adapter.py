@@ -18,9 +18,10 @@ from apps.accounts.models import User
 from apps.audit.services import SYSTEM, Action, Actor, record
 from apps.core.errors import AppError
 from apps.core.http.errors import status_of
-from apps.sso.models import IdentityProvider
+from apps.sso.models import IdentityProvider, ProviderKind
 from apps.sso.people import Profile, check_welcome, keep_membership, record_connection, user_to_join
 from apps.sso.provider import ALLAUTH_ID
+from apps.sso.saml import saml_settings
 
 
 class SocialAccountAdapter(DefaultSocialAccountAdapter):
@@ -29,11 +30,12 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
     def list_apps(
         self, request: HttpRequest, provider: str | None = None, client_id: str | None = None
     ) -> list[SocialApp]:
-        # By its slug a disabled one is found as well: accounts that came from it still have to be shown.
-        named = provider not in (None, ALLAUTH_ID)
-        rows = IdentityProvider.objects.filter(slug=provider) if named else IdentityProvider.objects.for_sign_in()
-        if client_id:
-            rows = rows.filter(client_id=client_id)
+        if provider in (None, ALLAUTH_ID):
+            rows = IdentityProvider.objects.for_sign_in()
+        elif provider == ProviderKind.SAML:  # allauth's own views, which know slugs as client ids
+            rows = IdentityProvider.objects.for_sign_in().filter(kind=ProviderKind.SAML, slug=client_id)
+        else:  # by its slug a disabled one is found as well: accounts that came from it still have to be shown
+            rows = IdentityProvider.objects.filter(slug=provider)
         return [_app_of(row) for row in rows.select_related("organization")]
 
     def authenticate_by_email(self, sociallogin: SocialLogin) -> tuple[User, str] | None:
@@ -89,6 +91,9 @@ def _may_sign_up(request: HttpRequest, profile: Profile) -> bool:
 
 
 def _app_of(row: IdentityProvider) -> SocialApp:
-    app = SocialApp(provider=ALLAUTH_ID, provider_id=row.slug, name=row.name, client_id=row.client_id)
-    app.row = row
+    if row.kind == ProviderKind.SAML:
+        app = SocialApp(provider=row.kind, client_id=row.slug, settings=saml_settings(row))
+    else:
+        app = SocialApp(provider=ALLAUTH_ID, client_id=row.client_id)
+    app.provider_id, app.name, app.row = row.slug, row.name, row
     return app

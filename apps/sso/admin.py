@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from django import forms
+from django.apps import apps
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
@@ -16,10 +17,11 @@ from apps.core.admin import OperatorAdmin
 from apps.core.egress import check_url
 from apps.core.errors import AppError
 from apps.sso import services
-from apps.sso.models import IdentityProvider, SSODomain
+from apps.sso.models import IdentityProvider, ProviderKind, SSODomain
 from apps.sso.provider import page_callback_url
+from apps.sso.saml import SAML_APP
 
-_URLS = ("issuer", "discovery_url", "jwks_url", "callback_url")
+_URLS = ("discovery_url", "jwks_url", "callback_url", "sso_url")
 
 
 class IdentityProviderForm(forms.ModelForm):
@@ -47,6 +49,8 @@ class IdentityProviderForm(forms.ModelForm):
             "client_id",
             "scopes",
             "callback_url",
+            "sso_url",
+            "certificate",
             "is_enabled",
             "accepts_access_tokens",
             "audiences",
@@ -57,9 +61,16 @@ class IdentityProviderForm(forms.ModelForm):
             "roles",
         )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "kind" in self.fields and not apps.is_installed(SAML_APP):
+            kinds = [(kind.value, kind.value) for kind in ProviderKind if kind != ProviderKind.SAML]
+            cast(forms.TypedChoiceField, self.fields["kind"]).choices = kinds
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
-        for name in _URLS:
+        is_saml = cleaned.get("kind", self.instance.kind) == ProviderKind.SAML
+        for name in _URLS if is_saml else ("issuer", *_URLS):  # SAML's names need not be addresses
             if cleaned.get(name):
                 self._check_url(name, cleaned[name])
         secret = cleaned.get("client_secret") or cleaned.get("forget_client_secret")
@@ -88,18 +99,21 @@ class IdentityProviderAdmin(OperatorAdmin):
     readonly_fields = ("public_id", "stored_client_secret", "page_callback", "created_at", "updated_at")
     _sign_in = ("client_id", "stored_client_secret", "client_secret", "forget_client_secret", "scopes", "callback_url")
     _endpoints = ("issuer", "discovery_url", "jwks_url")
+    _saml = ("SAML", {"fields": ("sso_url", "certificate"), "classes": ("collapse",)})
     _people = ("People", {"fields": ("email_claim", "name_claim", "organization", "role_claim", "roles")})
     _tokens = ("Access tokens", {"fields": ("accepts_access_tokens", "audiences")})
     add_fieldsets = (
         (None, {"fields": ("name", "slug", "kind", *_endpoints, "is_enabled")}),
         ("Sign-in", {"fields": ("client_id", "client_secret", "scopes", "callback_url")}),
         _tokens,
+        _saml,
         _people,
     )
     fieldsets = (
         (None, {"fields": ("name", "slug", "kind", *_endpoints, "is_enabled")}),
         ("Sign-in", {"fields": ("page_callback", *_sign_in)}),
         _tokens,
+        _saml,
         _people,
         ("Facts", {"fields": ("public_id", "created_at", "updated_at")}),
     )
@@ -138,7 +152,10 @@ class IdentityProviderAdmin(OperatorAdmin):
 
     @display(description="For")
     def uses(self, provider: IdentityProvider) -> str:
-        uses = {"sign-in": bool(provider.client_id), "access tokens": provider.accepts_access_tokens}
+        uses = {
+            "sign-in": bool(provider.client_id or provider.certificate),
+            "access tokens": provider.accepts_access_tokens,
+        }
         return ", ".join(name for name, is_used in uses.items() if is_used) or "nothing yet"
 
     @action(description="Enable", permissions=["change"])

@@ -8,9 +8,11 @@ import re
 from enum import StrEnum
 from typing import ClassVar, Self
 
+from cryptography.x509 import load_pem_x509_certificate
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 
 from apps.core.epoch import EpochModel, EpochQuerySet
@@ -22,6 +24,8 @@ from apps.organizations.roles import Role
 WELL_KNOWN = "/.well-known/openid-configuration"
 # What a claim may make of somebody. Owners are made by owners.
 CLAIMED_ROLES = (Role.ADMIN, Role.MEMBER, Role.VIEWER)
+# As long as allauth has room for who somebody is at a provider.
+MAX_SUBJECT = 191
 ATTEMPT_LIFE = datetime.timedelta(minutes=10)
 _SLUG = RegexValidator(r"^[a-z0-9][a-z0-9-]*\Z", "Small letters, digits and hyphens.")
 _DOMAIN = RegexValidator(
@@ -35,12 +39,15 @@ class ProviderKind(StrEnum):
 
     GOOGLE = "google"
     OIDC = "oidc"
+    SAML = "saml"
 
 
 class IdentityProviderQuerySet(EpochQuerySet["IdentityProvider"]):
     def for_sign_in(self) -> Self:
         """Providers people can sign in with."""
-        return self.filter(is_enabled=True).exclude(client_id="")
+        is_saml = Q(kind=ProviderKind.SAML)
+        usable = (is_saml & ~Q(certificate="")) | (~is_saml & ~Q(client_id=""))
+        return self.filter(usable, is_enabled=True)
 
     def vouching_for_tokens(self, issuer: str) -> Self:
         """Providers whose access tokens the API takes, by what the tokens name as their issuer."""
@@ -73,6 +80,10 @@ class IdentityProvider(EpochModel):
     callback_url = models.CharField(
         "API callback URL", max_length=500, blank=True, help_text="Where it sends clients of the API. Empty: our own."
     )
+    sso_url = models.CharField(
+        "SAML sign-in URL", max_length=500, blank=True, help_text="Where it takes requests by HTTP-Redirect."
+    )
+    certificate = models.TextField("SAML certificate", blank=True, help_text="What it signs assertions with, in PEM.")
     is_enabled = models.BooleanField("enabled", default=True)
     accepts_access_tokens = models.BooleanField(
         "accept its access tokens", default=False, help_text="Its JWTs open the API; people are made at first sight."
@@ -126,6 +137,11 @@ class IdentityProvider(EpochModel):
             problems["roles"] = f"An object whose values are of {', '.join(CLAIMED_ROLES)}."
         if self.accepts_access_tokens and not self.accepted_audiences:
             problems["audiences"] = "Name an audience or a client id: tokens made for somebody else are not taken."
+        is_saml = self.kind == ProviderKind.SAML
+        if is_saml and not (self.sso_url and _is_certificate(self.certificate)):
+            problems["certificate"] = "SAML needs the sign-in URL and a certificate in PEM."
+        if is_saml and self.accepts_access_tokens:
+            problems["accepts_access_tokens"] = "SAML has no access tokens."
         if problems:
             raise ValidationError(problems)
 
@@ -155,6 +171,13 @@ class IdentityProvider(EpochModel):
         return f"identity_provider:{self.public_id}:client_secret"
 
 
+def _is_certificate(text: str) -> bool:
+    try:
+        return bool(load_pem_x509_certificate(text.encode()))
+    except ValueError:
+        return False
+
+
 def _are_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(each, str) and each for each in value)
 
@@ -165,6 +188,11 @@ class SSODomainQuerySet(EpochQuerySet["SSODomain"]):
         domain = email.rpartition("@")[2].strip().lower()
         rules = self.filter(domain=domain, is_required=True, provider__is_enabled=True)
         return rules.select_related("provider", "organization").first()
+
+    def is_vouched_for(self, email: str, *, by: IdentityProvider) -> bool:
+        """Say whether the address is of a domain of that provider."""
+        domain = email.rpartition("@")[2]
+        return "\x00" not in domain and self.filter(domain=domain, provider=by).exists()
 
 
 class SSODomain(EpochModel):

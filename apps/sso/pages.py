@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlsplit
 
 from allauth.socialaccount.adapter import get_adapter
-from allauth.socialaccount.models import SocialApp
-from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView, OAuth2LoginView
+from allauth.socialaccount.providers.base.utils import respond_to_login_on_get
+from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView
+from django.core.exceptions import ImproperlyConfigured
 from django.http import Http404, HttpRequest, HttpResponse
 
 from apps.core.errors import AppError
 from apps.sso.adapter import refusal_page
 from apps.sso.metadata import metadata_of
-from apps.sso.models import IdentityProvider
+from apps.sso.models import IdentityProvider, ProviderKind
 from apps.sso.provider import SSOAdapter
 
 
 def login(request: HttpRequest, slug: str) -> HttpResponse:
     """Ask by GET whether to go to the provider, go by POST."""
     provider = _provider(request, slug)
+    row = provider.row
     try:
-        endpoint = urlsplit(metadata_of(provider).authorization_endpoint)
-        response: HttpResponse = OAuth2LoginView.adapter_view(SSOAdapter(request, slug))(request)
+        endpoint = urlsplit(row.sso_url or metadata_of(row).authorization_endpoint)
+        response: HttpResponse = respond_to_login_on_get(request, provider) or provider.redirect_from_request(request)
     except AppError as refusal:
-        return refusal_page(request, provider, refusal)
+        return refusal_page(request, row, refusal)
     # The form is sent to us, and we send on to the provider: browsers want both to be allowed.
     response._csp_update = {"form-action": [f"{endpoint.scheme}://{endpoint.netloc}"]}  # type: ignore[attr-defined]
     return response
@@ -31,19 +34,20 @@ def login(request: HttpRequest, slug: str) -> HttpResponse:
 
 def callback(request: HttpRequest, slug: str) -> HttpResponse:
     """Sign somebody in who comes back from the provider."""
-    provider = _provider(request, slug)
+    row = _provider(request, slug).row
+    if row.kind == ProviderKind.SAML:  # which comes back to allauth's own view
+        raise Http404
     try:
         response: HttpResponse = OAuth2CallbackView.adapter_view(SSOAdapter(request, slug))(request)
     except AppError as refusal:
-        return refusal_page(request, provider, refusal)
+        return refusal_page(request, row, refusal)
     return response
 
 
-def _provider(request: HttpRequest, slug: str) -> IdentityProvider:
-    try:
-        provider: IdentityProvider = get_adapter(request).get_provider(request, slug).row
-    except SocialApp.DoesNotExist:
-        raise Http404 from None
-    if not provider.is_enabled or not provider.client_id:
+def _provider(request: HttpRequest, slug: str) -> Any:
+    if not IdentityProvider.objects.for_sign_in().filter(slug=slug).exists():
         raise Http404
-    return provider
+    try:
+        return get_adapter(request).get_provider(request, slug)
+    except ImproperlyConfigured:  # a SAML row where SAML is not installed
+        raise Http404 from None

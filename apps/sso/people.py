@@ -68,7 +68,9 @@ def _is_address(text: str) -> bool:
 
 
 def claim_at(claims: dict[str, Any], path: str) -> Any:
-    """Return what stands at a path such as `realm_access.roles`, None if nothing does."""
+    """Return what stands at a path such as `realm_access.roles`, None if nothing does. Names may hold dots as well."""
+    if path in claims:
+        return claims[path]
     found: Any = claims
     for name in path.split("."):
         found = found.get(name) if isinstance(found, dict) else None

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from allauth.account.models import EmailAddress
-from allauth.socialaccount.models import SocialLogin
 from allauth.socialaccount.providers.base import ProviderAccount, ProviderException
 from allauth.socialaccount.providers.oauth2.provider import OAuth2Provider
 from allauth.socialaccount.providers.oauth2.views import OAuth2Adapter
@@ -15,8 +13,9 @@ from django.urls import reverse
 
 from apps.core.errors import AppError
 from apps.sso import oidc
-from apps.sso.models import IdentityProvider
+from apps.sso.models import IdentityProvider, ProviderKind
 from apps.sso.people import Profile, profile_of
+from apps.sso.rows import RowProvider
 
 # No slug: what comes after it is looked up among ours.
 ALLAUTH_ID = "_sso"
@@ -59,7 +58,7 @@ class SSOAdapter(OAuth2Adapter):
         return page_callback_url(self.get_provider().row)
 
 
-class SSOProvider(OAuth2Provider):
+class SSOProvider(RowProvider, OAuth2Provider):
     id = ALLAUTH_ID
     name = "Single sign-on"
     account_class = SSOAccount
@@ -69,14 +68,8 @@ class SSOProvider(OAuth2Provider):
         super().__init__(*args, **kwargs)
         self.name = self.app.name
 
-    @property
-    def row(self) -> IdentityProvider:
-        found: IdentityProvider = self.app.row
-        return found
-
-    def get_login_url(self, request: HttpRequest, **kwargs: Any) -> str:
-        url: str = reverse("sso_login", kwargs={"slug": self.app.provider_id}, query=kwargs or None)
-        return url
+    def read(self, response: dict[str, Any]) -> Profile:
+        return profile_of(self.row, response)
 
     def redirect(
         self, request: HttpRequest, process: str, next_url: str | None = None, data: Any = None, **kwargs: Any
@@ -86,40 +79,14 @@ class SSOProvider(OAuth2Provider):
         url = oidc.authorization_url(self.row, callback_url=page_callback_url(self.row), state=state, verifier=verifier)
         return HttpResponseRedirect(url)
 
-    def serialize(self) -> dict[str, Any]:
-        # By slug: two providers may know us by the same client id.
-        return {**super().serialize(), "id": self.row.slug}
-
-    # --- From claims to a person ---
-
-    def sociallogin_from_response(self, request: HttpRequest, response: dict[str, Any]) -> SocialLogin:
-        profile = profile_of(self.row, response)
-        login: SocialLogin = super().sociallogin_from_response(request, profile)
-        login.profile = profile
-        return login
-
-    def extract_uid(self, data: Profile) -> str:
-        return data.subject
-
-    def extract_extra_data(self, data: Profile) -> dict[str, Any]:
-        return data.kept
-
-    def extract_common_fields(self, data: Profile) -> dict[str, Any]:
-        return {"email": data.email, "name": data.name}
-
-    def cleanup_email_addresses(
-        self, email: str | None, addresses: list[EmailAddress], email_verified: bool = False
-    ) -> str | None:
-        # They are clean; allauth would ask the account adapter, which refuses addresses that have to come this way.
-        return email
-
-    def extract_email_addresses(self, data: Profile) -> list[EmailAddress]:
-        return [EmailAddress(email=data.email, verified=True, primary=True)] if data.email else []
-
 
 def page_callback_url(provider: IdentityProvider) -> str:
     """Return where a provider sends people who sign in on our pages."""
-    return f"{settings.PUBLIC_URL}{reverse('sso_callback', kwargs={'slug': provider.slug})}"
+    if provider.kind == ProviderKind.SAML:
+        path = reverse("saml_acs", kwargs={"organization_slug": provider.slug})
+    else:
+        path = reverse("sso_callback", kwargs={"slug": provider.slug})
+    return f"{settings.PUBLIC_URL}{path}"
 
 
 provider_classes = [SSOProvider]

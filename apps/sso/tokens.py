@@ -16,10 +16,9 @@ from apps.accounts.tokens import LEEWAY_SECONDS, invalid_token
 from apps.core.errors import BadRequest, Unauthenticated
 from apps.sso.keys import ALGORITHMS, key_for
 from apps.sso.metadata import jwks_url_of
-from apps.sso.models import IdentityProvider
+from apps.sso.models import MAX_SUBJECT, IdentityProvider
 
 MAX_LENGTH = 16 * 1024
-MAX_SUBJECT = 191
 # Headers that bring a key along, or change what the rest means.
 _REFUSED_HEADERS = frozenset({"crit", "b64", "jwk", "jku", "x5u", "x5c", "zip", "enc"})
 _ACCESS_TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})

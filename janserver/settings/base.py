@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -288,6 +289,10 @@ GUEST_HOURS = env.float("JAN_GUEST_HOURS", default=24.0)
 SOCIALACCOUNT_ADAPTER = "apps.sso.adapter.SocialAccountAdapter"
 # An account joined over a verified address stays joined when the address changes.
 SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
+# SAML is there where its extra is installed: `pip install -r requirements-saml.txt`.
+if find_spec("onelogin") is not None:
+    INSTALLED_APPS += ["allauth.socialaccount.providers.saml"]
+SOCIALACCOUNT_PROVIDERS = {"saml": {"provider_class": "apps.sso.saml.SAMLProvider"}}
 GOOGLE_CLIENT_ID = env.str("OAUTH2_GOOGLE_CLIENT_ID", default="")
 GOOGLE_CLIENT_SECRET = env.str("OAUTH2_GOOGLE_CLIENT_SECRET", default="")
 # Where Google sends clients of the API; a web client's own page may be it and POST what it got.

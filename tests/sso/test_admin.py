@@ -99,7 +99,7 @@ def test_the_stored_secret_is_not_sent_where_another_document_says(admin_client:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("slug", "Acme"), ("slug", "_sso"), ("slug", "a/b"), ("issuer", "ftp://x"), ("issuer", "https://u:p@x"),
+        ("slug", "Acme"), ("slug", "_sso"), ("slug", "a/b"), ("kind", "saml"), ("issuer", "ftp://x"), ("issuer", "https://u:p@x"),
         ("jwks_url", "javascript:1"), ("audiences", '"jan"'), ("audiences", "[5]"), ("roles", '{"a": "owner"}'),
         ("roles", '["a"]'), ("roles", '{"a": ["admin"]}'), ("email_claim", "a..b"), ("role_claim", " "), ("client_id", ""),
     ],

@@ -46,7 +46,7 @@ def signed_in(client: Client) -> str | None:
     return client.session.get("_auth_user_id")
 
 
-@pytest.mark.parametrize("kind", list(ProviderKind))
+@pytest.mark.parametrize("kind", [ProviderKind.GOOGLE, ProviderKind.OIDC])
 def test_a_person_signs_in_from_the_sign_in_page(db, client: Client, mock: str, settings, kind):
     add_provider(mock, slug="acme", kind=kind)
     put_user(mock, "ada", **ADA)
