@@ -11,8 +11,8 @@ from apps.core.http.errors import headers_of, status_of
 
 # The routes that people open in browsers; all others speak JSON.
 PAGES = ("/accounts/", "/admin/")
-# allauth does not say when one of its limits ends.
-RETRY_SECONDS = 60
+# allauth does not say when one of its limits ends: the window of failed sign-ins, which is the usual one.
+RETRY_SECONDS = 300
 _HEADERS: Headers = [
     (b"content-type", b"text/html; charset=utf-8"),
     (b"cache-control", b"no-store"),

@@ -39,6 +39,7 @@ SIGN_IN_ROUTES: tuple[tuple[str, str, str], ...] = (
     ("single_sign_on", "", "/v1/auth/login"),
     ("single_sign_on", "", "/v1/auth/callback"),
     ("single_sign_on", "", "/accounts/sso/"),
+    ("single_sign_on", "", "/accounts/saml/"),
     ("sign_up", "POST", "/accounts/signup/"),
     ("password_reset", "POST", "/accounts/password/reset/"),
     ("sign_in", "POST", "/accounts/"),

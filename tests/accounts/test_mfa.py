@@ -175,7 +175,7 @@ def test_after_five_wrong_codes_the_right_one_is_refused(protected: User):
     for _ in range(5):
         client.post(SECOND_STEP, {"code": "000000"})
     answer = client.post(SECOND_STEP, {"code": code()})
-    assert (answer.status_code, answer["Retry-After"]) == (429, "60")
+    assert (answer.status_code, answer["Retry-After"]) == (429, "300")
     assert not is_signed_in(client)
     assert AuditEvent.objects.filter(action="login.failed", actor_id=protected.pk).count() == 5
 
