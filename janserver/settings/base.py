@@ -5,25 +5,17 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-
-import environ
 
 from apps.core.logs import logging_config
-
-env = environ.Env()
-BASE_DIR = Path(__file__).resolve().parent.parent.parent
-
-# --- Where things are ---------------------------------------------------------------------------
-
-# Journals, the embedded database, generated secrets, collected static files.
-DATA_DIR = Path(env.str("JAN_DATA_DIR", default="") or BASE_DIR / "data").resolve()
-HTTP_HOST = env.str("HTTP_HOST", default="127.0.0.1")
-HTTP_PORT = env.int("HTTP_PORT", default=8000)
-# Where clients reach the server from outside: links in mails, token issuer, cookies (https makes them Secure).
-PUBLIC_URL = env.str("JAN_PUBLIC_URL", default=f"http://localhost:{HTTP_PORT}").rstrip("/")
-_public = urlsplit(PUBLIC_URL)
-BEHIND_TLS = _public.scheme == "https"
+from janserver.settings.admin import UNFOLD as UNFOLD
+from janserver.settings.limits import CONCURRENT_STREAMS as CONCURRENT_STREAMS
+from janserver.settings.limits import RATE_LIMITS as RATE_LIMITS
+from janserver.settings.limits import SIGN_IN_ROUTES as SIGN_IN_ROUTES
+from janserver.settings.limits import scaled_account_limits
+from janserver.settings.openapi import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
+from janserver.settings.places import *  # noqa: F403
+from janserver.settings.places import BASE_DIR, BEHIND_TLS, DATA_DIR, PUBLIC_HOST, PUBLIC_URL, env
+from janserver.settings.sign_in import *  # noqa: F403
 
 # --- Secrets: no defaults -----------------------------------------------------------------------
 
@@ -40,7 +32,7 @@ JWT_KEY_FILE: Path | None = None
 # --- Django -------------------------------------------------------------------------------------
 
 DEBUG = False
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", _public.hostname or "localhost"])
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", PUBLIC_HOST or "localhost"])
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 ROOT_URLCONF = "janserver.urls"
 ASGI_APPLICATION = "janserver.asgi.application"
@@ -91,6 +83,9 @@ INSTALLED_APPS = [
     "apps.console",
     "apps.edge",
 ]
+# SAML is there where its extra is installed: `pip install -r requirements-saml.txt`.
+if find_spec("onelogin") is not None:
+    INSTALLED_APPS += ["allauth.socialaccount.providers.saml"]
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -166,9 +161,7 @@ if REDIS_URL:
     }
     # The layer waits for messages as long as it takes; a timeout on reading would end every quiet WebSocket.
     _layer = {"hosts": [{"address": REDIS_URL, "socket_timeout": None}]}
-    CHANNEL_LAYERS: dict[str, Any] = {
-        "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": _layer}
-    }
+    CHANNEL_LAYERS: dict[str, Any] = {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": _layer}}
 else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
@@ -202,128 +195,6 @@ STORAGES: dict[str, Any] = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 
-# --- Sign-in ------------------------------------------------------------------------------------
-
-AUTH_USER_MODEL = "accounts.User"
-# What an account comes with: a personal organization and its default project.
-ACCOUNTS_PROVISIONER = "apps.projects.services.provision_personal_tenant"
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
-]
-LOGIN_URL = "account_login"
-LOGIN_REDIRECT_URL = "account_home"
-# The adapter of apps.accounts, which also keeps to the domains that must use single sign-on.
-ACCOUNT_ADAPTER = "apps.sso.account_adapter.AccountAdapter"
-ACCOUNT_LOGIN_METHODS = {"email"}
-ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
-ACCOUNT_USER_MODEL_USERNAME_FIELD = None
-ACCOUNT_EMAIL_VERIFICATION = "mandatory"
-# Whether an address has an account shows in what is mailed to it and nowhere else. Strict: several may claim one.
-ACCOUNT_PREVENT_ENUMERATION = "strict"
-# In the browser that signed up; elsewhere a confirmed address does not sign anybody in.
-ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
-ACCOUNT_EMAIL_NOTIFICATIONS = True
-ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
-ACCOUNT_FORMS = {
-    "login": "apps.accounts.forms.LoginForm",
-    "signup": "apps.accounts.forms.SignupForm",
-    "reset_password": "apps.accounts.forms.ResetPasswordForm",
-    "reset_password_from_key": "apps.accounts.forms.ResetPasswordKeyForm",
-    "change_password": "apps.accounts.forms.ChangePasswordForm",
-    "set_password": "apps.accounts.forms.SetPasswordForm",
-    "reauthenticate": "apps.accounts.forms.ReauthenticateForm",
-    "add_email": "apps.accounts.forms.AddEmailForm",
-}
-USERSESSIONS_ADAPTER = "apps.accounts.adapter.UserSessionsAdapter"
-# Seconds the mailed link to a new password is good for.
-PASSWORD_RESET_TIMEOUT = 3600
-# What links in mails lead to. Without these they would begin with the Host header of whoever asked.
-HEADLESS_FRONTEND_URLS = {
-    "account_confirm_email": f"{PUBLIC_URL}/accounts/confirm-email/{{key}}/",
-    "account_reset_password": f"{PUBLIC_URL}/accounts/password/reset/",
-    "account_reset_password_from_key": f"{PUBLIC_URL}/accounts/password/reset/key/{{key}}/",
-    "account_signup": f"{PUBLIC_URL}/accounts/signup/",
-}
-MFA_RATE_LIMITS = {"webauthn_login": None}  # there is no account to guess at; addresses count at the edge
-# Who may make an account: "open" anybody, "invitation" whom an operator or organization invited, "closed" nobody.
-SIGNUP = env.str("JAN_SIGNUP", default="open")
-# Whether operators need a second factor to open the admin. Production does not start without.
-OPERATOR_MFA = env.bool("JAN_OPERATOR_MFA", default=False)
-MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
-MFA_PASSKEY_LOGIN_ENABLED = True
-MFA_TOTP_ISSUER = "Jan Server"
-MFA_ADAPTER = "apps.accounts.mfa.MFAAdapter"
-MFA_FORMS = {
-    "add_webauthn": "apps.accounts.mfa_forms.AddPasskeyForm",
-    "login_webauthn": "apps.accounts.mfa_forms.SignInForm",
-    "authenticate_webauthn": "apps.accounts.mfa_forms.SecondStepForm",
-    "reauthenticate_webauthn": "apps.accounts.mfa_forms.ConfirmForm",
-}
-# Seconds for which having signed in, or confirmed who one is, opens what is sensitive.
-ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
-# An unlocked screen is not enough to give an account another address or another way in.
-ACCOUNT_REAUTHENTICATION_REQUIRED = True
-HIJACK_PERMISSION_CHECK = "apps.accounts.acting.may_act_as"
-# Browsers allow passkeys on http://localhost only; elsewhere they need https anyway.
-MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not BEHIND_TLS
-HEADLESS_ONLY = False
-HEADLESS_CLIENTS = ("app",)
-HEADLESS_TOKEN_STRATEGY = "apps.accounts.tokens.TokenStrategy"
-# Seconds an access token is good for. Revocation holds within 2 s all the same.
-HEADLESS_JWT_ACCESS_TOKEN_EXPIRES_IN = env.int("JAN_ACCESS_TOKEN_SECONDS", default=3600)
-HEADLESS_JWT_REFRESH_TOKEN_EXPIRES_IN = env.int("JAN_REFRESH_TOKEN_SECONDS", default=30 * 24 * 3600)
-TOKEN_ISSUER = PUBLIC_URL
-TOKEN_AUDIENCE = "jan-server"
-# Hours a guest lives after its last request.
-GUEST_HOURS = env.float("JAN_GUEST_HOURS", default=24.0)
-
-# --- Single sign-on: each of these two becomes a row, which the admin shows beside others -----------
-
-SOCIALACCOUNT_ADAPTER = "apps.sso.adapter.SocialAccountAdapter"
-# An account joined over a verified address stays joined when the address changes.
-SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
-# SAML is there where its extra is installed: `pip install -r requirements-saml.txt`.
-if find_spec("onelogin") is not None:
-    INSTALLED_APPS += ["allauth.socialaccount.providers.saml"]
-SOCIALACCOUNT_PROVIDERS = {"saml": {"provider_class": "apps.sso.saml.SAMLProvider"}}
-GOOGLE_CLIENT_ID = env.str("OAUTH2_GOOGLE_CLIENT_ID", default="")
-GOOGLE_CLIENT_SECRET = env.str("OAUTH2_GOOGLE_CLIENT_SECRET", default="")
-# Where Google sends clients of the API; a web client's own page may be it and POST what it got.
-GOOGLE_REDIRECT_URL = env.str("OAUTH2_GOOGLE_REDIRECT_URL", default="")
-# An OpenID Connect provider: ISSUER, or Keycloak's address and realm, or the address of a discovery document.
-OIDC_ISSUER = env.str("ISSUER", default="")
-KEYCLOAK_BASE_URL = env.str("KEYCLOAK_BASE_URL", default="").rstrip("/")
-KEYCLOAK_REALM = env.str("KEYCLOAK_REALM", default="jan")
-OIDC_DISCOVERY_URL = env.str("OIDC_DISCOVERY_URL", default="")
-OIDC_CLIENT_ID = env.str("OIDC_CLIENT_ID", default="")
-OIDC_CLIENT_SECRET = env.str("OIDC_CLIENT_SECRET", default="")
-# Its access tokens open the API: where its keys are, and whom the tokens have to be made for.
-JWKS_URL = env.str("JWKS_URL", default="")
-OIDC_AUDIENCES = [*env.list("AUDIENCE", default=[]), *env.list("ACCOUNT", default=[])]
-
-SESSION_COOKIE_AGE = HEADLESS_JWT_REFRESH_TOKEN_EXPIRES_IN
-SESSION_COOKIE_SECURE = BEHIND_TLS
-SESSION_COOKIE_SAMESITE = "Lax"
-CSRF_COOKIE_SECURE = BEHIND_TLS
-CSRF_COOKIE_HTTPONLY = True
-if BEHIND_TLS:
-    SESSION_COOKIE_NAME = "__Host-jan_session"
-    CSRF_COOKIE_NAME = "__Host-jan_csrf"
-else:
-    SESSION_COOKIE_NAME = "jan_session"
-    CSRF_COOKIE_NAME = "jan_csrf"
-
-# The first operator: made at start if both are given; without them `make up` makes one and shows its password once.
-OPERATOR_EMAIL = env.str("JAN_OPERATOR_EMAIL", default="")
-OPERATOR_PASSWORD = env.str("JAN_OPERATOR_PASSWORD", default="")
-
 # --- The edge -----------------------------------------------------------------------------------
 
 # Reverse proxies in front that append to X-Forwarded-For. 0: the header is not believed.
@@ -347,6 +218,7 @@ ACCESS_LOG = env.bool("JAN_ACCESS_LOG", default=True) and env.str("LOG_LEVEL", d
 
 # Multiplies every limit, concurrent streams too. For load tests and generous installations.
 RATELIMIT_SCALE = env.float("JAN_RATELIMIT_SCALE", default=1.0)
+ACCOUNT_RATE_LIMITS = scaled_account_limits(RATELIMIT_SCALE)
 # Personal API keys that may work at once, per user and over all organizations.
 MAX_KEYS_PER_USER = env.int("JAN_MAX_KEYS_PER_USER", default=20)
 
@@ -393,7 +265,7 @@ SMTP_SECURITY = env.str("SMTP_SECURITY", default="starttls")
 EMAIL_USE_TLS = SMTP_SECURITY == "starttls"
 EMAIL_USE_SSL = SMTP_SECURITY == "tls"
 EMAIL_TIMEOUT = 15
-DEFAULT_FROM_EMAIL = env.str("SMTP_SENDER_EMAIL", default="") or f"Jan Server <noreply@{_public.hostname}>"
+DEFAULT_FROM_EMAIL = env.str("SMTP_SENDER_EMAIL", default="") or f"Jan Server <noreply@{PUBLIC_HOST}>"
 
 # --- Logs ---------------------------------------------------------------------------------------
 
@@ -442,12 +314,3 @@ REST_FRAMEWORK = {
 # --- Version ------------------------------------------------------------------------------------
 
 VERSION = "0.1.0"
-
-from janserver.settings.admin import UNFOLD as UNFOLD
-from janserver.settings.limits import CONCURRENT_STREAMS as CONCURRENT_STREAMS
-from janserver.settings.limits import RATE_LIMITS as RATE_LIMITS
-from janserver.settings.limits import SIGN_IN_ROUTES as SIGN_IN_ROUTES
-from janserver.settings.limits import scaled_account_limits
-from janserver.settings.openapi import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
-
-ACCOUNT_RATE_LIMITS = scaled_account_limits(RATELIMIT_SCALE)
