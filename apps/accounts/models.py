@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Any, ClassVar, Self
 
+from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
@@ -109,7 +110,7 @@ class User(EpochModel, AbstractBaseUser, PermissionsMixin):
     @property
     def has_guest_rights(self) -> bool:
         """Guests, and accounts made of guests until their address is confirmed: until then they have none."""
-        return self.is_guest or (self.email is None and self.emailaddress_set.filter(verified=False).exists())
+        return self.is_guest or (self.email is None and EmailAddress.objects.filter(user=self, verified=False).exists())
 
     def get_short_name(self) -> str:
         return self.name or str(self)
