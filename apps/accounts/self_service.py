@@ -8,7 +8,7 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.db import transaction
 
 from apps.accounts.models import User
-from apps.accounts.services import give_way
+from apps.accounts.services import give_way, limit_claims
 from apps.accounts.sessions import actor_of, end_sessions_by_key, sign_out_everywhere
 from apps.audit.services import Action, record
 
@@ -19,7 +19,7 @@ def sign_up(*, email: str, password: str, is_proven: bool) -> User:
     Make an account that signs in with this address and password.
 
     Unless it is proven, the address only is claimed: it becomes the account's `email` once the
-    link mailed to it is followed, and nothing keeps others from claiming it until then.
+    link mailed to it is followed, and until then others may claim it too.
     """
     user = User.objects.create_user(password=password)
     address = EmailAddress(user=user, email=email)
@@ -29,6 +29,8 @@ def sign_up(*, email: str, password: str, is_proven: bool) -> User:
         user.email = email
         user.save(update_fields=["email"])
     address.save()
+    if not is_proven:
+        limit_claims(email=email)
     record(Action.USER_ADDED, actor=actor_of(user), target_kind="user", target_id=user.pk, email=email)
     return user
 

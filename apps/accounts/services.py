@@ -23,6 +23,8 @@ from apps.core.errors import BadRequest, Conflict
 from apps.core.ids import random_base62
 from apps.ratelimit.accounts import refused
 
+# Accounts that may claim an address nobody has proven.
+MAX_CLAIMS = 5
 SEEN_EVERY = datetime.timedelta(minutes=5)
 
 
@@ -72,6 +74,7 @@ def upgrade_guest(
         guest.save(update_fields=["password"])
         renew_session(session, guest)
     address = EmailAddress.objects.create(user=guest, email=email)
+    limit_claims(email=email)
     record(Action.USER_UPGRADED, actor=actor_of(guest), target_kind="user", target_id=guest.pk)
     transaction.on_commit(lambda: _ask_to_confirm(address))
 
@@ -101,8 +104,22 @@ def give_way(*, address: EmailAddress) -> None:
     """
     others = EmailAddress.objects.filter(email=address.email).exclude(user=address.user_id)
     if not others.filter(verified=True).exists():
-        others.delete()
         User.objects.get_queryset().filter(email=address.email).exclude(pk=address.user_id).update(email=None)
+        _drop_claims(list(others))
+
+
+@transaction.atomic
+def limit_claims(*, email: str) -> None:
+    """Keep the newest claims of an address. Each costs a password's check whenever somebody signs in with it."""
+    claims = EmailAddress.objects.filter(email=email, verified=False)
+    _drop_claims(list(claims.order_by("-pk")[MAX_CLAIMS:]))
+
+
+def _drop_claims(claims: list[EmailAddress]) -> None:
+    """Who is left with nothing is a guest (again), with a guest's rights and a guest's life."""
+    EmailAddress.objects.filter(pk__in=[claim.pk for claim in claims]).delete()
+    losers = User.objects.get_queryset().filter(pk__in=[claim.user_id for claim in claims])
+    losers.filter(email=None, emailaddress=None, socialaccount=None).update(is_guest=True)
 
 
 def note_seen(user_ids: Iterable[str]) -> None:

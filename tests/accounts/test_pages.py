@@ -139,6 +139,24 @@ def test_who_follows_the_link_has_the_address_and_who_claimed_it_has_not(client:
     assert b"The link is not good" in client.get(link_in(mail.outbox[0].body).removeprefix(BASE)).content
 
 
+def test_who_loses_an_address_has_a_guests_rights_and_life(upgraded: Any, client: Client):
+    squatter = User.objects.get(pk=upgraded(email="grace@example.com")["user_id"])
+    cache.clear()
+    sign_up(client, "grace@example.com")
+    follow(client, mail.outbox[-1])
+    assert User.objects.get(email="grace@example.com").has_guest_rights is False
+    squatter.refresh_from_db()
+    assert (squatter.is_guest, squatter.has_guest_rights) == (True, True)
+
+
+def test_an_address_is_claimed_by_a_few_at_once(client: Client, db: None, counting: None):
+    for number in range(7):
+        sign_up(Client(), "grace@example.com", f"of-squatter-number-{number}")
+    assert EmailAddress.objects.count() == 5
+    assert (User.objects.count(), User.objects.filter(is_guest=True).count()) == (7, 2)
+    assert cost_of(lambda: sign_in(client, "grace@example.com", "wrong-password-1")) == 5
+
+
 @pytest.mark.parametrize(
     ("email", "password"),
     [
