@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from threading import Barrier
 from typing import Any
 
 import httpx2
@@ -17,6 +19,7 @@ from django.contrib.admin.utils import quote
 from django.contrib.messages import get_messages
 from django.contrib.sessions.models import Session
 from django.core import mail
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -227,6 +230,27 @@ def test_the_last_operator_stays(operator: User, person: User, verb: str):
     operator.refresh_from_db()
     assert (operator.is_active, operator.is_staff) == (True, True)
     assert AuditEvent.objects.filter(actor_id=person.pk).count() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_operators_who_shut_out_each_other_one_stays():
+    both = [User.objects.create_superuser(f"op{number}@example.com", "pw") for number in range(2)]
+    begin = Barrier(2)
+
+    def disable(user: User, actor: User) -> str:
+        begin.wait()
+        try:
+            people.disable(user=user, actor=actor_of(actor))
+        except Conflict as refusal:
+            return refusal.code
+        finally:
+            connection.close()
+        return "disabled"
+
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(pool.map(disable, both, reversed(both)))
+    assert sorted(outcomes) == ["disabled", "last_operator"]
+    assert User.objects.get_queryset().filter(is_staff=True, is_active=True).count() == 1
 
 
 def test_signing_out_everywhere_asks_first(admin_client: Client, operator: User, person: User):
