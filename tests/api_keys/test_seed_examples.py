@@ -163,6 +163,8 @@ def test_token_and_key_open_a_protected_endpoint(curl: Curl, live: Server, token
     for words, method in (({"jwt_token": token}, "jwt"), ({"api_key": live.user_key()}, "api_key")):
         answer = curl(f'curl -H "Authorization: Bearer <{next(iter(words))}>" \\\n{path}', **words)
         assert (answer.status_code, answer.headers["x-auth-method"]) == (200, method)
+        asked = httpx2.post(f"{live.base_url}/auth/validate", headers={"authorization": f"Bearer {words.popitem()[1]}"})
+        assert (asked.status_code, asked.json()["auth_method"]) == (200, method)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import time
 import aiohttp
 import httpx2
 import pytest
+import websockets.sync.client
 
 from tests.provider import Provider
 from tests.server import Server, create_database, start_server
@@ -216,3 +217,17 @@ async def _hundred_streams(server: Server, key: str) -> tuple[float, int]:
                 await answer.read()
             slowest = max(slowest, time.monotonic() - began)
         return slowest, sum(await asyncio.gather(*streams))
+
+
+def test_a_quiet_socket_stays_open(live_pg: Server, key: str):
+    """Longer than the five seconds after which Redis clients give up reading."""
+    url = live_pg.base_url.replace("http", "ws") + "/ws/v1/chat/completions"
+    with websockets.sync.client.connect(url, additional_headers={"x-api-key": key}) as socket:
+        assert json.loads(socket.recv(10)) == {"type": "ready"}
+        with pytest.raises(TimeoutError):
+            socket.recv(6)
+        socket.send(json.dumps(HELLO))
+        frames = [json.loads(socket.recv(10))]
+        while frames[-1].get("type") not in ("done", "error"):
+            frames.append(json.loads(socket.recv(10)))
+        assert frames[-1] == {"type": "done"}
