@@ -185,7 +185,10 @@ class SSODomainAdmin(OperatorAdmin):
     list_select_related = ("organization", "provider")
     autocomplete_fields = ("organization", "provider")
     readonly_fields = ("public_id", "created_at")
-    fields = ("domain", "organization", "provider", "is_required", "public_id", "created_at")
+    _rule = ("domain", "organization", "provider", "is_required")
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return (*self._rule, *self.readonly_fields) if obj else self._rule
 
     def save_model(self, request: HttpRequest, obj: SSODomain, form: Any, change: bool) -> None:
         services.save_domain(domain=obj, actor=actor_of(cast(User, request.user)))

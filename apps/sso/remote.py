@@ -18,7 +18,8 @@ _T = TypeVar("_T")
 FRESH_SECONDS = 300.0
 # How long something is used that cannot be asked for again: a provider's bad hour is not everybody's.
 STALE_SECONDS = 3600.0
-# Between two questions, whatever came of the first one: unknown key ids are for anybody to make up.
+# Between two questions of which the first one failed, or was not due but for something unknown, such as a key id
+# that anybody can make up.
 FLOOR_SECONDS = 10.0
 FETCH_SECONDS = 3.0
 WAIT_SECONDS = 1.0
@@ -31,8 +32,8 @@ class Remembered(Generic[_T]):
     def __init__(self, url: str, parse: Callable[[Any], _T]) -> None:
         self._url, self._parse = url, parse
         self._fetching = threading.Lock()
-        self._value: _T | None = None
-        self._fetched_at = self._tried_at = float("-inf")
+        self._values: list[_T] = []
+        self._fetched_at = self._held_back_at = float("-inf")
 
     def get(self, is_enough: Callable[[_T], bool] = lambda _: True) -> _T:
         """
@@ -41,35 +42,45 @@ class Remembered(Generic[_T]):
         What is known is returned if asking fails or is not due, even if it is not enough. Raises
         ServiceUnavailable when nothing usable is known.
         """
-        value = self._value
-        if value is not None and self._age < FRESH_SECONDS and is_enough(value):
-            return value
+        if self._will_do(is_enough):
+            return self._known
         if self._fetching.acquire(timeout=WAIT_SECONDS):
             try:
-                self._ask()
+                if not self._will_do(is_enough):  # whoever was before us may have asked
+                    self._ask()
             finally:
                 self._fetching.release()
-        if self._value is None or self._age > STALE_SECONDS:
+        if self._age > STALE_SECONDS:
             raise ServiceUnavailable(
                 "The identity provider cannot be asked right now.",
                 code="identity_provider_unavailable",
                 retry_after=FLOOR_SECONDS,
             )
-        return self._value
+        return self._known
 
     @property
     def _age(self) -> float:
         return time.monotonic() - self._fetched_at
 
+    @property
+    def _known(self) -> _T:
+        return self._values[0]
+
+    def _will_do(self, is_enough: Callable[[_T], bool]) -> bool:
+        return self._age < FRESH_SECONDS and is_enough(self._known)
+
     def _ask(self) -> None:
-        if time.monotonic() - self._tried_at < FLOOR_SECONDS:
+        now, was_due = time.monotonic(), self._age >= FRESH_SECONDS
+        if now - self._held_back_at < FLOOR_SECONDS:
             return
-        self._tried_at = time.monotonic()
+        self._held_back_at = now
         try:
-            self._value = self._parse(fetch_json("GET", self._url))
+            self._values = [self._parse(fetch_json("GET", self._url))]
         except AppError:
             return
         self._fetched_at = time.monotonic()
+        if was_due:
+            self._held_back_at = float("-inf")
 
 
 def fetch_json(

@@ -101,6 +101,20 @@ async def test_a_body_is_bounded(settings):
             await fetch("GET", url, max_bytes=1000)
 
 
+async def test_an_operators_word_opens_this_network_and_changes_nothing_else(settings, canary):
+    redirect = f"http://127.0.0.1:{canary.getsockname()[1]}/"
+    wire = f"HTTP/1.1 302 X\r\nlocation: {redirect}\r\ncontent-length: 2000\r\n\r\n".encode() + b"x" * 2000
+    async with public_server(wire, settings) as url:
+        settings.EGRESS_EXTRA_PUBLIC = []
+        with pytest.raises(BadRequest):
+            await fetch("GET", url)
+        assert (await fetch("GET", url, operators_word=True)).status == 302
+        with pytest.raises(UpstreamFailed):
+            await fetch("GET", url, operators_word=True, max_bytes=1000)
+        with pytest.raises(BadRequest):
+            await fetch("GET", "file:///etc/passwd", operators_word=True)
+
+
 def test_egress_check_explains_and_connects_to_nothing(canary, capsys):
     call_command("egress_check", f"http://127.0.0.1:{canary.getsockname()[1]}/")
     assert capsys.readouterr().out == "deny 127.0.0.1 -> 127.0.0.1: not a public address\n"

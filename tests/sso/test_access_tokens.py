@@ -315,17 +315,26 @@ def clock(monkeypatch) -> Clock:
     return clock
 
 
-def test_an_unknown_key_id_is_asked_for_once_and_not_again_before_ten_seconds(db, issuer: ScriptedIssuer, clock):
+def test_an_unknown_key_id_is_asked_for_and_the_next_not_before_ten_seconds(db, issuer: ScriptedIssuer, clock):
     accept(issuer)
     whose(issuer.access_token())
-    second = rsa_signer("second")
+    second, third = rsa_signer("second"), rsa_signer("third")
     issuer.keys.append(second.public_jwk)
-    assert code_of(issuer.access_token(second)) == "invalid_token"  # asked a moment ago
-    clock.now += 10
     assert whose(issuer.access_token(second)).auth_method == "jwt"
-    for number in range(5):
-        assert code_of(issuer.access_token(rsa_signer(f"made-up-{number}"))) == "invalid_token"
+    issuer.keys.append(third.public_jwk)
+    for signer in (third, *(rsa_signer(f"made-up-{number}") for number in range(3))):
+        assert code_of(issuer.access_token(signer)) == "invalid_token"
     assert issuer.asked.count("/jwks") == 2
+    clock.now += 10
+    assert whose(issuer.access_token(third)).auth_method == "jwt"
+    assert issuer.asked.count("/jwks") == 3
+
+
+def test_many_tokens_with_one_unknown_key_id_ask_once(db, issuer: ScriptedIssuer, clock):
+    accept(issuer)
+    for number in range(20):
+        assert code_of(issuer.access_token(rsa_signer(f"made-up-{number}"))) == "invalid_token"
+    assert issuer.asked.count("/jwks") == 2  # the first time, and once more for the first name
 
 
 def test_keys_are_asked_for_again_after_five_minutes_and_a_withdrawn_one_is_no_longer_good(
