@@ -6,23 +6,22 @@ from typing import Any
 
 from allauth.account.models import EmailAddress
 
-from apps.accounts.models import User
 from apps.accounts.services import note_seen
 from apps.api_keys.authentication import Credentials, resolve
-from apps.api_keys.services import note_use
+from apps.api_keys.services import note_use, user_behind
 from apps.core.errors import Unauthenticated
 from apps.organizations.models import Membership
 from apps.organizations.roles import permissions_of
 from apps.projects.principal import Principal
 
 
-def profile_of(user_id: str) -> dict[str, Any]:
+def profile_of(principal: Principal) -> dict[str, Any]:
     """
-    Return a user as the user sees itself.
+    Return the caller's account as the caller sees it.
 
     `email` is the address it named until that is confirmed; only `email_verified` makes it its own.
     """
-    user = User.objects.get(pk=user_id)
+    user = user_behind(principal)
     addresses = {address.email: address.verified for address in EmailAddress.objects.filter(user=user)}
     email = user.email or next(iter(addresses), None)
     return {
@@ -65,7 +64,7 @@ def introspect(credentials: Credentials) -> dict[str, Any]:
 
 
 def _described(principal: Principal) -> dict[str, Any]:
-    profile = profile_of(principal.user_id)
+    profile = profile_of(principal)
     verified = profile["email"] if profile["email_verified"] else None
     roles = [each["role"] for each in profile["organizations"] if each["id"] == principal.organization_public_id]
     return {

@@ -156,7 +156,7 @@ class MeView(APIView):
         examples=[OpenApiExample("A person", value=_ME, response_only=True)],
     )
     def get(self, request: Request) -> Response:
-        return Response(profile_of(principal_of(request).user_id))
+        return Response(profile_of(principal_of(request)))
 
 
 @extend_schema_view(get=extend_schema(operation_id="userProfile", summary="Who is calling (other name)"))

@@ -16,7 +16,7 @@ from apps.accounts.sessions import actor_of
 from apps.api_keys.models import ApiKey
 from apps.api_keys.tokens import KeyKind, digests, new_token
 from apps.audit.services import Action, Actor, record
-from apps.core.errors import BadRequest, Conflict, Forbidden
+from apps.core.errors import BadRequest, Conflict, Forbidden, NotFound, Unauthenticated
 from apps.organizations.models import Membership
 from apps.organizations.roles import Scope, scopes_of
 from apps.projects.models import Project
@@ -42,11 +42,28 @@ def giver_behind(principal: Principal) -> Giver:
     return Giver(principal.scopes, datetime.datetime.fromtimestamp(ends, datetime.UTC) if ends else None)
 
 
+def user_behind(principal: Principal) -> User:
+    """Return the caller's account. Raises Unauthenticated if it was deleted a moment ago."""
+    user = User.objects.get_queryset().filter(pk=principal.user_id).first()
+    if user is None:
+        raise Unauthenticated("The account behind this credential is gone.")
+    return user
+
+
+def project_behind(principal: Principal) -> Project:
+    """Return where the caller acts. Raises NotFound if it was deleted a moment ago."""
+    project = Project.objects.filter(pk=principal.project_id).first()
+    if project is None:
+        raise NotFound("The project is gone.", code="project_not_found")
+    return project
+
+
 def actor_behind(principal: Principal) -> Actor:
     """Return how the audit log names a caller."""
     if principal.key_id is None:
-        return actor_of(User.objects.get(pk=principal.user_id))
-    return Actor("api_key", principal.key_public_id or "", str(ApiKey.objects.get(pk=principal.key_id)))
+        return actor_of(user_behind(principal))
+    key = ApiKey.objects.filter(pk=principal.key_id).first()
+    return Actor("api_key", principal.key_public_id or "", str(key or ""))
 
 
 @transaction.atomic

@@ -11,7 +11,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.accounts.models import User
 from apps.api_keys import services
 from apps.api_keys.models import ApiKey
 from apps.api_keys.serializers import ApiKeyList, ApiKeySerializer, CreatedApiKeySerializer, NewKey, Rotation
@@ -19,7 +18,6 @@ from apps.api_keys.tokens import KeyKind
 from apps.core.errors import Forbidden, NotFound
 from apps.core.http.pagination import paginate
 from apps.organizations.roles import Scope
-from apps.projects.models import Project
 from apps.projects.permissions import principal_of
 
 _KEY = {
@@ -114,8 +112,8 @@ class ApiKeysView(APIView):
         key, token = services.create_key(
             kind=kind,
             name=fields["name"],
-            project=Project.objects.get(pk=principal.project_id),
-            user=User.objects.get(pk=principal.user_id),
+            project=services.project_behind(principal),
+            user=services.user_behind(principal),
             scopes=wanted.scopes_for(principal),
             giver=services.giver_behind(principal),
             actor=services.actor_behind(principal),

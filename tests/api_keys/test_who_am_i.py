@@ -13,11 +13,15 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.accounts.sessions import sign_out_everywhere
+from apps.api_keys.authentication import Credentials, resolve
+from apps.api_keys.identity import profile_of
 from apps.api_keys.models import ApiKey
-from apps.api_keys.services import revoke_key, rotate_key
+from apps.api_keys.services import project_behind, revoke_key, rotate_key, user_behind
 from apps.api_keys.tokens import KeyKind
 from apps.audit.services import SYSTEM
+from apps.core.errors import NotFound, Unauthenticated
 from apps.organizations.roles import Role, Scope
+from apps.projects.services import delete_account
 from tests.api_keys.conftest import Caller, join
 from tests.api_keys.test_personal_keys import refusal
 
@@ -76,6 +80,19 @@ def test_all_organizations_are_listed_the_personal_one_first(ada: Caller, eve: C
         (ada.organization.public_id, "owner"),
         (eve.organization.public_id, "viewer"),
     ]
+
+
+@pytest.mark.parametrize("by_key", [True, False])
+def test_an_account_deleted_a_moment_ago_is_nobody(ada: Caller, by_key: bool):
+    """A process may know a principal for two seconds longer than its rows stand."""
+    caller = ada.with_key() if by_key else ada
+    principal = resolve(Credentials(bearer=caller.secret))
+    delete_account(user=ada.user, actor=SYSTEM, reason="test")
+    for asked in (profile_of, user_behind):
+        with pytest.raises(Unauthenticated):
+            asked(principal)
+    with pytest.raises(NotFound):
+        project_behind(principal)
 
 
 def test_nobody_is_answered_without_a_credential(db: None):
