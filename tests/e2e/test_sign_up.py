@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import time
 import urllib.error
 from collections.abc import Callable, Iterator
@@ -12,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.mailbox import Mailbox, link_in, text_of
 from tests.provider import Provider
-from tests.server import OPERATOR, Server, start_server
+from tests.server import OPERATOR, ROOT, Server, start_server
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
@@ -71,7 +73,8 @@ def sign_in(page: Page, email: str, password: str = PASSWORD) -> None:
 
 def test_somebody_signs_up_by_mail(server: Server, mailbox: Mailbox, browse: Callable[..., Page]):
     page = browse()
-    page.goto("/accounts/login/")
+    page.goto("/")
+    page.get_by_role("link", name="Sign in").click()
     page.get_by_role("link", name="Create an account").click()
     page.get_by_label("E-mail").fill("grace@example.com")
     page.get_by_label("Password").fill(PASSWORD)
@@ -143,6 +146,18 @@ def test_signing_out_everywhere_reaches_other_browsers_and_programs(
     expect(there.get_by_role("heading", name="Sign in")).to_be_visible()
     here.goto("/accounts/")
     expect(here.get_by_role("heading", name="Your account")).to_be_visible()
+
+
+def test_in_production_a_worker_sends_the_mails(provider: Provider, mailbox: Mailbox):
+    with start_server(provider, profile="postgres", **mailbox.settings) as server:
+        words = [sys.executable, "-m", "celery", "-A", "janserver", "worker", "--pool", "threads", "--concurrency", "1"]
+        with server.log.open("ab") as log:
+            server.processes["worker"] = subprocess.Popen(words, cwd=ROOT, env=server.env, stdout=log, stderr=log)
+        token = {"authorization": f"Bearer {server.guest_token()}"}
+        server.call("POST", "/v1/auth/upgrade", {"email": "production@example.com", "password": PASSWORD}, **token)
+        assert link_in(text_of(mailbox.take("production@example.com"))).startswith(server.base_url)
+        # What a mail says is in no log, whatever its level.
+        assert "confirm-email" not in server.log.read_text()
 
 
 class Person:
