@@ -148,7 +148,7 @@ class UserAdmin(DjangoUserAdmin, ConfirmingAdmin):
     list_filter = (KindFilter, VerifiedFilter, StateFilter, ("last_seen_at", DayRangeFilter))
     list_filter_submit = True
     search_by = {"user_": ("id__startswith",), "": ("email__startswith", "username__startswith")}
-    search_help_text = "The beginning of an e-mail address, a user name or a user_ id."
+    search_help_text = "The beginning of an e-mail address that is confirmed, a user name or a user_ id."
     ordering = ("-created_at",)
     readonly_fields = ("id", "verified", "state", "is_guest", "last_login", "last_seen_at", "created_at", "updated_at")
     filter_horizontal = ()
