@@ -17,11 +17,11 @@ from apps.accounts.models import User
 from apps.accounts.sessions import actor_of, issue_tokens
 from apps.accounts.tokens import invalid_token, issuer_of
 from apps.audit.services import Action, Actor, record
-from apps.core.errors import BadRequest, NotFound
+from apps.core.errors import AppError, BadRequest, NotFound
 from apps.core.origins import is_allowed
 from apps.sso import oidc
 from apps.sso.models import ATTEMPT_LIFE, IdentityProvider, ProviderKind, SignInAttempt, SSODomain, digest_of
-from apps.sso.people import profile_of, user_of_token, welcome
+from apps.sso.people import Profile, profile_of, user_of_token, welcome
 from apps.sso.tokens import MAX_LENGTH, access_token_claims
 
 # The rows that the environment makes.
@@ -135,12 +135,20 @@ def finish_sign_in(
     if error or not code:
         raise BadRequest("The identity provider did not let you in.", code="access_denied")
     claims = oidc.redeem(provider, code=code, callback_url=attempt.callback_url, verifier=attempt.verifier)
-    with transaction.atomic():
-        user = welcome(provider, profile_of(provider, claims), may_sign_up=may_sign_up(request))
-        tokens = issue_tokens(request, user)
-        facts: dict[str, Any] = {"methods": ["socialaccount"], "provider": provider.slug}
-        record(Action.LOGIN_SUCCEEDED, actor=actor_of(user), target_kind="user", target_id=user.pk, **facts)
-    return SignedIn(tokens, attempt.redirect_url)
+    return SignedIn(_let_in(request, provider, profile_of(provider, claims)), attempt.redirect_url)
+
+
+def _let_in(request: HttpRequest, provider: IdentityProvider, profile: Profile) -> dict[str, Any]:
+    try:
+        with transaction.atomic():
+            user = welcome(provider, profile, may_sign_up=may_sign_up(request))
+            tokens = issue_tokens(request, user)
+            facts: dict[str, Any] = {"methods": ["socialaccount"], "provider": provider.slug}
+            record(Action.LOGIN_SUCCEEDED, actor=actor_of(user), target_kind="user", target_id=user.pk, **facts)
+    except AppError as refusal:
+        record(Action.LOGIN_FAILED, actor=Actor("anonymous"), provider=provider.slug, reason=refusal.code)
+        raise
+    return tokens
 
 
 # --- Rows ---------------------------------------------------------------------------------------

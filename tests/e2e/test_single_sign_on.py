@@ -174,6 +174,17 @@ def test_access_tokens_of_an_issuer_open_the_api(provider: Provider):
             assert within(2.5, lambda: refused(server, token))[:2] == (401, "invalid_token")
 
 
+def test_in_production_every_process_knows_the_provider_and_the_states_of_the_others(provider: Provider, keycloak: str):
+    put_user(keycloak, "grace", email="grace@example.com", email_verified=True, name="Grace")
+    names = {"ISSUER": keycloak, "OIDC_CLIENT_ID": "jan", "OIDC_CLIENT_SECRET": "keycloak-secret"}
+    with start_server(provider, profile="postgres", **names) as server:
+        for _ in range(6):
+            sent = answer_at(server.call("GET", "/v1/auth/login")["authorization_url"], "grace")
+            query = "&".join(f"{name}={text}" for name, text in sent.items())
+            token = server.call("GET", f"/v1/auth/callback?{query}")["access_token"]
+            assert server.call("GET", "/v1/auth/me", authorization=f"Bearer {token}")["email"] == "grace@example.com"
+
+
 def test_no_secret_is_in_the_log_or_the_admins_pages(server: Server):
     log = server.log.read_text()
     assert "google-secret" not in log

@@ -426,5 +426,8 @@ def test_who_may_sign_up(db, client: Client, issuer: ScriptedIssuer, settings, m
 def test_a_sign_in_is_audited(db, client: Client, issuer: ScriptedIssuer):
     add_provider(issuer.issuer)
     finish(client, issuer)
+    finish(client, issuer, sub="u-2", email_verified=False)
+    failed = AuditEvent.objects.get(action="login.failed")
+    assert (failed.actor_kind, failed.details) == ("anonymous", {"provider": "oidc", "reason": "email_not_verified"})
     event = AuditEvent.objects.get(action="login.succeeded")
     assert (event.actor_label, event.details) == ("ada@example.com", {"methods": ["socialaccount"], "provider": "oidc"})

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
+from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount, SocialApp
 from django.core import mail
 from django.test import Client
@@ -211,6 +212,15 @@ def test_a_disabled_account_is_told_so(db, client: Client, issuer: ScriptedIssue
     User.objects.get_queryset().update(is_active=False)
     other = Client()
     assert (finish(other, issuer).status_code, signed_in(other)) == (403, None)
+
+
+def test_a_second_factor_registered_here_is_asked_for(db, client: Client, issuer: ScriptedIssuer):
+    add_provider(issuer.issuer)
+    ada = add_user("ada@example.com")
+    Authenticator.objects.create(user=ada, type=Authenticator.Type.TOTP, data={"secret": "sealed"})
+    answer = finish(client, issuer)
+    assert (answer.status_code, "/2fa/authenticate/" in answer["Location"]) == (302, True)
+    assert signed_in(client) is None
 
 
 def test_claims_give_the_membership_on_pages_too(db, client: Client, issuer: ScriptedIssuer):
