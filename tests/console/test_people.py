@@ -475,6 +475,14 @@ def test_the_list_of_users_is_narrowed_down(
     assert listed == found
 
 
+def test_signing_in_counts_as_being_seen(person: User):
+    EmailAddress.objects.create(user=person, email="ada@example.com", verified=True, primary=True)
+    before = timezone.now()
+    assert sign_in(Client(), "ada@example.com", "analytical-engine-1") == 302
+    person.refresh_from_db()
+    assert before <= person.last_seen_at <= timezone.now()
+
+
 @pytest.mark.parametrize("verb", ["enable", "disable", "sign-out", "require-password-change", "reset-mfa"])
 def test_looking_at_a_users_action_does_nothing(admin_client: Client, person: User, verb: str):
     before = User.objects.values().get(pk=person.pk)

@@ -10,6 +10,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
@@ -29,7 +30,7 @@ from apps.ratelimit.accounts import admit
 from apps.ratelimit.cache import SharedCache
 from apps.ratelimit.policy import Caller, sign_in_limit, windows_for
 from tests.provider import Provider
-from tests.server import Server, start_server
+from tests.server import OPERATOR, Server, start_server
 
 PASSWORD = "analytical-engine-1"
 PREFIXES = ("/v1/auth", "/api/v1/auth", "/llm/v1/auth", "/api/llm/v1/auth", "/auth", "/llm/auth")
@@ -315,3 +316,17 @@ def test_a_page_is_refused_with_a_page(limited: Server):
     assert b"Too many tries" in body
     assert "default-src 'none'" in headers["content-security-policy"]
     assert ask(limited, "GET", "/accounts/login/", "198.51.100.7")[0] == 200
+
+
+@pytest.mark.e2e
+@pytest.mark.xdist_group("limits")
+def test_people_sign_in_while_redis_is_away(provider: Provider):
+    with (
+        start_server(provider, profile="postgres", REDIS_URL="redis://127.0.0.1:1/0") as server,
+        httpx2.Client(base_url=server.base_url, timeout=20, follow_redirects=True) as browser,
+    ):
+        page = browser.get("/accounts/login/").text
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
+        assert token is not None
+        form = {"login": OPERATOR[0], "password": OPERATOR[1], "csrfmiddlewaretoken": token.group(1)}
+        assert browser.post("/accounts/login/", data=form).url.path == "/admin/"
