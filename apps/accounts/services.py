@@ -25,6 +25,7 @@ from apps.ratelimit.accounts import refused
 
 # Accounts that may claim an address nobody has proven.
 MAX_CLAIMS = 5
+UNCONFIRMED_LIFE = datetime.timedelta(days=7)
 SEEN_EVERY = datetime.timedelta(minutes=5)
 
 
@@ -113,6 +114,17 @@ def limit_claims(*, email: str) -> None:
     """Keep the newest claims of an address. Each costs a password's check whenever somebody signs in with it."""
     claims = EmailAddress.objects.filter(email=email, verified=False)
     _drop_claims(list(claims.order_by("-pk")[MAX_CLAIMS:]))
+
+
+@transaction.atomic
+def forget_unconfirmed() -> int:
+    """Drop the claims of accounts that were neither confirmed nor used for a week. Returns how many."""
+    since = timezone.now() - UNCONFIRMED_LIFE
+    is_silent = Q(user__last_seen_at__lt=since) | Q(user__last_seen_at=None, user__created_at__lt=since)
+    claims = EmailAddress.objects.filter(is_silent, verified=False, user__email=None, user__socialaccount=None)
+    dropped = list(claims)
+    _drop_claims(dropped)
+    return len(dropped)
 
 
 def _drop_claims(claims: list[EmailAddress]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -26,6 +27,7 @@ from apps.accounts.templatetags.accounts import device
 from apps.audit.models import AuditEvent
 from apps.audit.services import SYSTEM
 from apps.core.errors import BadRequest, Conflict
+from apps.projects.tasks import tidy_accounts
 from tests.mailbox import link_in
 
 BASE = "http://localhost:8000"
@@ -155,6 +157,18 @@ def test_an_address_is_claimed_by_a_few_at_once(client: Client, db: None, counti
     assert EmailAddress.objects.count() == 5
     assert (User.objects.count(), User.objects.filter(is_guest=True).count()) == (7, 2)
     assert cost_of(lambda: sign_in(client, "grace@example.com", "wrong-password-1")) == 5
+
+
+@pytest.mark.parametrize(("days", "is_left"), [(6.9, True), (7.1, False)])
+def test_an_account_nobody_confirms_ends_after_a_week(person: User, client: Client, days: float, is_left: bool):
+    User.objects.filter(pk=person.pk).update(created_at=timezone.now() - timedelta(days=400))
+    sign_up(client, "grace@example.com")
+    made = User.objects.exclude(pk=person.pk).get()
+    User.objects.filter(pk=made.pk).update(created_at=timezone.now() - timedelta(days=days))
+    tidy_accounts()
+    assert User.objects.filter(pk=made.pk).exists() is is_left
+    assert EmailAddress.objects.filter(email="grace@example.com").exists() is is_left
+    assert EmailAddress.objects.filter(user=person).count() == 1
 
 
 @pytest.mark.parametrize(
