@@ -43,7 +43,8 @@ def delete_account(*, user: User, actor: Actor, reason: str) -> None:
     The usage ledger stays: what was accepted stays accounted for.
     """
     end_sessions_by_key(list(UserSession.objects.filter(user=user).values_list("session_key", flat=True)))
-    Organization.objects.filter(is_personal=True, memberships__user=user).delete()
+    own = Membership.objects.filter(user=user, role=Role.OWNER, organization__is_personal=True)
+    Organization.objects.filter(pk__in=own.values("organization")).delete()
     record(Action.USER_DELETED, actor=actor, target_kind="user", target_id=user.pk, reason=reason)
     user.delete()
 
