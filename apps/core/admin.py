@@ -18,19 +18,20 @@ class DayRangeFilter(RangeDateFilter):
     """Moments from the beginning of one day to the end of another, in the server's time zone."""
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        first, last = (self._day(end) for end in ("from", "to"))
+        first, after = self._midnight("from"), self._midnight("to", days_later=1)
         if first is not None:
             queryset = queryset.filter(**{f"{self.parameter_name}__gte": first})
-        if last is not None:
-            queryset = queryset.filter(**{f"{self.parameter_name}__lt": last + datetime.timedelta(days=1)})
+        if after is not None:
+            queryset = queryset.filter(**{f"{self.parameter_name}__lt": after})
         return queryset
 
-    def _day(self, end: str) -> datetime.datetime | None:
+    def _midnight(self, end: str, days_later: int = 0) -> datetime.datetime | None:
         try:
-            day = datetime.datetime.fromisoformat(self.used_parameters.get(f"{self.parameter_name}_{end}", ""))
-        except ValueError:
+            day = datetime.date.fromisoformat(self.used_parameters.get(f"{self.parameter_name}_{end}", ""))
+            day += datetime.timedelta(days=days_later)
+        except (ValueError, OverflowError):
             return None
-        return timezone.make_aware(day.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None))
+        return timezone.make_aware(datetime.datetime.combine(day, datetime.time.min))
 
 
 class OperatorAdmin(ModelAdmin):

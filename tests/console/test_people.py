@@ -459,6 +459,8 @@ def test_who_cannot_be_invited_is_not(admin_client: Client, person: User, settin
         ({"last_seen_at_to": "2026-06-01"}, {"ada", "eve"}),
         ({"last_seen_at_from": "2025-01-01", "last_seen_at_to": "2026-05-31"}, {"eve"}),
         ({"last_seen_at_from": "yesterday"}, {"op", "ada", "eve", "guest"}),
+        ({"last_seen_at_from": "0001-01-01"}, {"ada", "eve"}),
+        ({"last_seen_at_to": "9999-12-31"}, {"op", "ada", "eve", "guest"}),
         ({"kind": "nonsense"}, {"op", "ada", "eve", "guest"}),
     ],
 )
