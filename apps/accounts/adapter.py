@@ -18,7 +18,7 @@ from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.mail import EmailMultiAlternatives
-from django.core.validators import MaxLengthValidator
+from django.core.validators import MaxLengthValidator, RegexValidator
 from django.db import transaction
 from django.http import HttpRequest
 from django.urls import reverse
@@ -53,6 +53,8 @@ class AccountAdapter(DefaultAccountAdapter):
     def clean_email(self, email: str) -> str:
         # As long as the columns: a form field would let 320 characters pass.
         MaxLengthValidator(254)(email)
+        # Between quotes anything may stand, control characters too: no mail could be sent there.
+        RegexValidator('"', inverse_match=True, message="Enter an address without quotes.")(email)
         return email
 
     def validation_error(self, code: str, *args: Any) -> ValidationError:

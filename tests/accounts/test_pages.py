@@ -177,6 +177,7 @@ def test_an_account_nobody_confirms_ends_after_a_week(person: User, client: Clie
         ("no-address", PASSWORD),
         ("a" * 300 + "@example.com", PASSWORD),
         ("a\x00@example.com", PASSWORD),
+        ('"\x1c]:A"@example.com', PASSWORD),
         ("grace@example.com", "12345678"),
         ("grace@example.com", "short"),
         ("grace@example.com", "grace@example.com"),
