@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from allauth.account import forms
 from allauth.core import context
+from django.db import IntegrityError
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 
@@ -53,7 +54,12 @@ class SignupForm(Worded, forms.SignupForm):
     def try_save(self, request: HttpRequest) -> tuple[User | None, HttpResponse | None]:
         if self.account_already_exists:
             User().set_password(self.cleaned_data["password1"])  # most of what making an account costs
-        saved: tuple[User | None, HttpResponse | None] = super().try_save(request)
+        saved: tuple[User | None, HttpResponse | None]
+        try:
+            saved = super().try_save(request)
+        except IntegrityError:  # the button was pressed twice, and the other request was first
+            self.account_already_exists = True
+            saved = super().try_save(request)
         return saved
 
     def save(self, request: HttpRequest) -> User:

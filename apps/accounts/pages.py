@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from allauth.account.views import ConfirmEmailView as AllauthConfirmEmailView
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
@@ -29,6 +32,17 @@ def _person(request: HttpRequest) -> User:
 def home(request: HttpRequest) -> HttpResponse:
     """Show what there is to see and change about one's own account."""
     return render(request, "account/home.html")
+
+
+class ConfirmEmailView(AllauthConfirmEmailView):
+    """allauth's page; pressing the button twice is answered by it too, and not by a 404."""
+
+    def post(self, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            answer: HttpResponse = super().post(*args, **kwargs)
+        except Http404:
+            answer = self.get(*args, **kwargs)
+        return answer
 
 
 @require_safe

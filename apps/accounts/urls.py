@@ -16,6 +16,7 @@ auth_urlpatterns = [
 # Beside allauth's, under accounts/.
 page_urlpatterns = [
     path("", pages.home, name="account_home"),
+    re_path(r"^confirm-email/(?P<key>[-:\w]+)/$", pages.ConfirmEmailView.as_view(), name="account_confirm_email"),
     # allauth's own route knows user ids of letters and digits only; ours begin with `user_`.
     re_path(
         r"^password/reset/key/(?P<uidb36>user_[0-9A-Za-z]+)-(?P<key>.+)/$",

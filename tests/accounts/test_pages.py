@@ -6,13 +6,17 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any, ClassVar
 from urllib.parse import quote
 
 import pytest
 from allauth.account.models import EmailAddress
+from allauth.core.context import request_context
 from allauth.usersessions.models import UserSession
 from django.contrib.auth.hashers import MD5PasswordHasher
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.messages.storage.cookie import CookieStorage
 from django.core import mail
 from django.core.cache import cache
 from django.core.mail import EmailMessage
@@ -21,6 +25,7 @@ from django.test import Client
 from django.utils import timezone
 
 from apps.accounts import invitations
+from apps.accounts.forms import SignupForm
 from apps.accounts.invitations import send_invitation
 from apps.accounts.models import User
 from apps.accounts.templatetags.accounts import device
@@ -118,8 +123,9 @@ def test_a_link_followed_elsewhere_confirms_and_signs_nobody_in(client: Client, 
 def test_a_link_is_good_once(client: Client, db: None):
     sign_up(client, "grace@example.com")
     follow(client, mail.outbox[0])
-    again = client.get(link_in(mail.outbox[0].body).removeprefix(BASE))
-    assert b"The link is not good" in again.content
+    path = link_in(mail.outbox[0].body).removeprefix(BASE)
+    for again in (client.get(path), client.post(path)):
+        assert (again.status_code, "The link is not good" in again.text) == (200, True)
 
 
 def test_signing_in_before_confirming_leads_to_the_mail(client: Client, db: None):
@@ -362,6 +368,22 @@ def test_an_invitation_makes_an_account_with_a_proven_address(
     used = Client()
     assert used.get(path)["location"] == "/accounts/login/"
     assert "has an account already" in used.get("/accounts/login/").text
+
+
+def test_an_invitation_used_twice_at_once_makes_one_account(
+    client: Client, rf: Any, db: None, invite: Callable[[str], str]
+):
+    client.get(invite("grace@example.com"))
+    request = rf.post("/accounts/signup/", {"password1": PASSWORD})
+    request.session, request.user = client.session, AnonymousUser()
+    request.allauth, request._messages = SimpleNamespace(), CookieStorage(request)
+    with request_context(request):
+        slower = SignupForm(request.POST)
+        assert slower.is_valid()
+        assert sign_up(client, "grace@example.com")["location"] == "/accounts/"
+        user, answer = slower.try_save(request)
+    assert (user, answer["location"]) == (None, "/accounts/confirm-email/")
+    assert User.objects.count() == 1
 
 
 def test_an_invitation_takes_the_address_from_who_claimed_it(client: Client, db: None, invite: Callable[[str], str]):
