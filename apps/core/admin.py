@@ -63,12 +63,16 @@ class OperatorAdmin(ModelAdmin):
             return queryset, False
         if "\x00" in term:  # PostgreSQL would refuse the query
             return queryset.none(), False
+        found = queryset.filter(self.wanted_by(term))
+        # The palette reads every result; lists and autocompletes read a page.
+        return (found[:PALETTE_RESULTS] if in_palette else found), False
+
+    def wanted_by(self, term: str) -> Q:
+        """Return what a search for a term finds."""
         wanted = Q()
         for lookup in self._lookups(term):
             wanted |= Q(**{lookup: term.lower() if "email" in lookup else term})
-        found = queryset.filter(wanted)
-        # The palette reads every result; lists and autocompletes read a page.
-        return (found[:PALETTE_RESULTS] if in_palette else found), False
+        return wanted
 
     def _lookups(self, term: str) -> tuple[str, ...]:
         for mark, lookups in self.search_by.items():

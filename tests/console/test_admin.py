@@ -13,6 +13,7 @@ from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
 from django.apps import apps
 from django.contrib import admin
+from django.contrib.admin.utils import quote
 from django.db import connection
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
@@ -105,7 +106,7 @@ def single_sign_on(organization: Organization, number: int) -> tuple[Any, ...]:
 
 
 def address(label: str, page: str, *args: Any) -> str:
-    return reverse(f"admin:{label.lower().replace('.', '_')}_{page}", args=args)
+    return reverse(f"admin:{label.lower().replace('.', '_')}_{page}", args=[quote(arg) for arg in args])
 
 
 def test_there_is_a_row_to_look_at_for_every_registered_model(db):

@@ -61,7 +61,7 @@ def events(user: User) -> list[tuple[str, str, dict[str, Any]]]:
 
 def change(client: Client, user: User, **fields: str) -> int:
     values = {"email": user.email or "", "username": "", "name": user.name, **fields}
-    answer = client.post(f"{USERS}{user.pk}/change/", {name: value for name, value in values.items() if value})
+    answer = client.post(f"{USERS}{quote(user.pk)}/change/", {name: value for name, value in values.items() if value})
     return answer.status_code
 
 
@@ -141,7 +141,7 @@ def test_an_operator_is_made_and_unmade(admin_client: Client, operator: User, pe
 def test_an_operator_sets_a_password(admin_client: Client, operator: User, person: User):
     browser = signed_in(person)
     form = {"password1": "a-new-engine-22", "password2": "a-new-engine-22"}
-    assert admin_client.post(f"{USERS}{person.pk}/password/", form).status_code == 302
+    assert admin_client.post(f"{USERS}{quote(person.pk)}/password/", form).status_code == 302
     assert [action for action, actor, _ in events(person) if actor == operator.pk] == [
         "user.sessions_ended",
         "user.password_changed",
@@ -154,7 +154,7 @@ def test_an_operator_sets_a_password(admin_client: Client, operator: User, perso
     ("first", "second"), [("a-new-engine-22", "another-33"), ("short", "short"), ("", ""), ("12345678", "12345678")]
 )
 def test_a_password_that_is_refused_changes_nothing(admin_client: Client, person: User, first: str, second: str):
-    answer = admin_client.post(f"{USERS}{person.pk}/password/", {"password1": first, "password2": second})
+    answer = admin_client.post(f"{USERS}{quote(person.pk)}/password/", {"password1": first, "password2": second})
     assert (answer.status_code, events(person)) == (200, [])
     person.refresh_from_db()
     assert person.check_password("analytical-engine-1")
@@ -164,7 +164,7 @@ def test_setting_a_password_asks_who_it_is(operator: User, person: User):
     client = signed_in(operator)
     prove(client, operator, seconds_ago=3600)
     form = {"password1": "a-new-engine-22", "password2": "a-new-engine-22"}
-    answer = client.post(f"{USERS}{person.pk}/password/", form)
+    answer = client.post(f"{USERS}{quote(person.pk)}/password/", form)
     assert answer.url.startswith(reverse("account_reauthenticate"))
     person.refresh_from_db()
     assert person.check_password("analytical-engine-1")
@@ -174,7 +174,7 @@ def test_changing_an_account_asks_who_it_is_and_goes_on_afterwards(operator: Use
     client = signed_in(operator)
     prove(client, operator, seconds_ago=3600)
     form = {"email": "ada@example.com", "name": "Ada", "is_staff": "on"}
-    asked = client.post(f"{USERS}{person.pk}/change/", form)
+    asked = client.post(f"{USERS}{quote(person.pk)}/change/", form)
     assert asked.url.startswith(reverse("account_reauthenticate"))
     person.refresh_from_db()
     assert (person.is_staff, events(person)) == (False, [])
@@ -475,6 +475,23 @@ def test_the_list_of_users_is_narrowed_down(
     answer = admin_client.get(USERS, choice)
     listed = {(user.email or user.username).partition("@")[0] for user in answer.context["cl"].result_list}
     assert listed == found
+
+
+def test_an_account_is_found_by_an_address_that_is_not_confirmed(admin_client: Client, person: User):
+    claimer = User.objects.create_user()
+    EmailAddress.objects.create(user=claimer, email="adam@example.com")
+    answer = admin_client.get(USERS, {"q": "ADA"})
+    assert set(answer.context["cl"].result_list) == {person, claimer}
+    assert "adam@example.com" in answer.content.decode()
+
+
+def test_an_id_that_looks_quoted_is_read_as_it_is(admin_client: Client):
+    user = User.objects.create(pk="user_2F0123456789abcdefghij", email="eve@example.com")
+    page = f"{USERS}{quote(user.pk)}/"
+    assert f'value="{user.pk}"' in admin_client.get(f"{page}disable/").content.decode()
+    form = {"password1": "a-new-engine-22", "password2": "a-new-engine-22"}
+    answer = admin_client.post(f"{page}password/", form, follow=True)
+    assert (answer.redirect_chain, answer.context["original"]) == ([(f"{page}change/", 302)], user)
 
 
 def test_signing_in_counts_as_being_seen(person: User):

@@ -8,10 +8,10 @@ from typing import Any
 from allauth.account.models import EmailAddress
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.utils import unquote
+from django.contrib.admin.utils import quote, unquote
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -31,6 +31,9 @@ from apps.accounts.sessions import actor_of, sign_out_everywhere
 from apps.audit.services import Actor
 from apps.core.admin import DayRangeFilter
 from apps.core.errors import AppError
+
+# Anybody may claim any address, so there may be many accounts that claim the same.
+CLAIMS = 50
 
 
 class FreeEmail(forms.EmailField):
@@ -148,7 +151,7 @@ class UserAdmin(DjangoUserAdmin, ConfirmingAdmin):
     list_filter = (KindFilter, VerifiedFilter, StateFilter, ("last_seen_at", DayRangeFilter))
     list_filter_submit = True
     search_by = {"user_": ("id__startswith",), "": ("email__startswith", "username__startswith")}
-    search_help_text = "The beginning of an e-mail address that is confirmed, a user name or a user_ id."
+    search_help_text = "The beginning of an e-mail address, a user name or a user_ id."
     ordering = ("-created_at",)
     readonly_fields = ("id", "verified", "state", "is_guest", "last_login", "last_seen_at", "created_at", "updated_at")
     filter_horizontal = ()
@@ -170,12 +173,18 @@ class UserAdmin(DjangoUserAdmin, ConfirmingAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        claims = EmailAddress.objects.filter(user=OuterRef("pk")).order_by("pk").values("email")
         found: QuerySet[User] = super().get_queryset(request)
-        return found.annotate(is_verified=_verified())
+        return found.annotate(is_verified=_verified(), claimed=Subquery(claims[:1]))
+
+    def wanted_by(self, term: str) -> Q:
+        # An account has its address once that is confirmed, and until then a claim. By ids both are indexed.
+        claims = EmailAddress.objects.filter(email__startswith=term.lower(), verified=False)
+        return super().wanted_by(term) | Q(pk__in=list(claims.values_list("user", flat=True)[:CLAIMS]))
 
     @display(description="User", ordering="email")
-    def who(self, user: User) -> str:
-        return str(user)
+    def who(self, user: Any) -> str:
+        return user.email or user.claimed or str(user)
 
     @display(description="Kind", label={"Guest": "warning", "Operator": "success", "Person": "info"})
     def kind(self, user: User) -> str:
@@ -311,7 +320,7 @@ class UserAdmin(DjangoUserAdmin, ConfirmingAdmin):
             keep = request.session if user.pk == actor.id else None
             people.set_password(user=user, password=form.cleaned_data["password1"], actor=actor, keep=keep)
             self.message_user(request, f"{user} has a new password and is signed out everywhere.")
-            return redirect("admin:accounts_user_change", user.pk)
+            return redirect("admin:accounts_user_change", quote(user.pk))
         return self._form_page(request, form, f"Set the password of {user}", "Set the password")
 
     @action(description="Invite a person", permissions=["add"], url_path="invite", icon="mail")
