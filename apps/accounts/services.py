@@ -89,7 +89,7 @@ def _accept(param: str, check: Callable[[], object]) -> None:
 
 def _ask_to_confirm(address: EmailAddress) -> None:
     if refused("confirmation_mail", address.email):
-        return  # nobody fills the mailbox of somebody else; the earlier links are good
+        return  # nobody fills the mailbox of somebody else
     if EmailAddress.objects.filter(email=address.email, verified=True).exists():
         get_adapter().send_account_already_exists_mail(address.email)
     else:
