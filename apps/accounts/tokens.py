@@ -120,7 +120,7 @@ def _verify(token: str, use: TokenUse) -> Token:
         claims = _decode(token, use)
     except jwt.ExpiredSignatureError:
         raise Unauthenticated("The token has expired.", code="token_expired") from None
-    except (jwt.PyJWTError, ValueError, RecursionError):
+    except (jwt.PyJWTError, ValueError, RecursionError, OverflowError):
         raise invalid_token() from None
     session = internal.get_token_session(claims)
     user = internal.validate_token_user(claims, session) if session is not None else None

@@ -54,6 +54,7 @@ class IdentityProviderForm(forms.ModelForm):
             "is_enabled",
             "accepts_access_tokens",
             "audiences",
+            "trusts_email",
             "email_claim",
             "name_claim",
             "organization",
@@ -100,7 +101,10 @@ class IdentityProviderAdmin(OperatorAdmin):
     _sign_in = ("client_id", "stored_client_secret", "client_secret", "forget_client_secret", "scopes", "callback_url")
     _endpoints = ("issuer", "discovery_url", "jwks_url")
     _saml = ("SAML", {"fields": ("sso_url", "certificate"), "classes": ("collapse",)})
-    _people = ("People", {"fields": ("email_claim", "name_claim", "organization", "role_claim", "roles")})
+    _people = (
+        "People",
+        {"fields": ("trusts_email", "email_claim", "name_claim", "organization", "role_claim", "roles")},
+    )
     _tokens = ("Access tokens", {"fields": ("accepts_access_tokens", "audiences")})
     add_fieldsets = (
         (None, {"fields": ("name", "slug", "kind", *_endpoints, "is_enabled")}),

@@ -93,6 +93,11 @@ class IdentityProvider(EpochModel):
         blank=True,
         help_text='What `aud` or `azp` of its access tokens says: ["jan"]. Empty: the client id.',
     )
+    trusts_email = models.BooleanField(
+        "trust its addresses",
+        default=False,
+        help_text="They count as verified although it does not say so. Only if nobody chooses their own address there.",
+    )
     email_claim = models.CharField(max_length=128, default="email", validators=[_CLAIM_PATH])
     name_claim = models.CharField(max_length=128, default="name", validators=[_CLAIM_PATH])
     organization = models.ForeignKey(

@@ -36,7 +36,7 @@ _KEPT_CLAIMS = ("sub", "email", "name", "preferred_username", "picture")
 
 @dataclass(frozen=True)
 class Profile:
-    """What a provider says of somebody. `email` is empty unless the provider verified it."""
+    """What a provider says of somebody. `email` is empty unless the provider verified it, or its word is enough."""
 
     subject: str
     email: str
@@ -53,7 +53,8 @@ def profile_of(provider: IdentityProvider, claims: dict[str, Any]) -> Profile:
     """Read verified claims as the provider's mapping says."""
     email = claim_at(claims, provider.email_claim)
     email = email.strip().lower() if isinstance(email, str) else ""
-    is_verified = claims.get("email_verified") is True and _is_address(email)
+    is_believed = claims.get("email_verified") is True or provider.trusts_email
+    is_verified = is_believed and _is_address(email)
     name = claim_at(claims, provider.name_claim)
     name = " ".join(name.replace("\x00", " ").split())[:150] if isinstance(name, str) else ""
     return Profile(str(claims["sub"]), email if is_verified else "", name, claims)

@@ -365,6 +365,14 @@ def test_an_address_the_provider_did_not_verify_lets_nobody_in(db, client: Clien
     assert not SocialAccount.objects.exists()
 
 
+@pytest.mark.parametrize("verified", [False, None])
+def test_an_address_counts_where_the_operator_trusts_the_provider(db, client: Client, issuer: ScriptedIssuer, verified):
+    add_provider(issuer.issuer, trusts_email=True)
+    ada = add_user("ada@example.com")
+    assert finish(client, issuer, email_verified=verified).status_code == 200
+    assert SocialAccount.objects.get().user == ada
+
+
 JOINS = [
     ({}, {}, 200),  # verified on both sides
     ({"verified": False}, {}, 409),  # only claimed here
