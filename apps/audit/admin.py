@@ -6,11 +6,10 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
-from unfold.contrib.filters.admin import RangeDateTimeFilter
 
 from apps.audit.models import AuditEvent
 from apps.audit.services import Action
-from apps.core.admin import OperatorAdmin
+from apps.core.admin import MomentRangeFilter, OperatorAdmin
 
 
 class ActionFilter(admin.SimpleListFilter):
@@ -29,7 +28,7 @@ class AuditEventAdmin(OperatorAdmin):
     """What happened, newest first."""
 
     list_display = ("created_at", "action", "actor_label", "actor_id", "target_id", "organization", "address")
-    list_filter = (ActionFilter, ("created_at", RangeDateTimeFilter))
+    list_filter = (ActionFilter, ("created_at", MomentRangeFilter))
     list_filter_submit = True
     search_by = {
         "audit_": ("public_id",),

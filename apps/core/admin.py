@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.admin import ModelAdmin
-from unfold.contrib.filters.admin import RangeDateFilter
+from unfold.contrib.filters.admin import RangeDateFilter, RangeDateTimeFilter
 
 PALETTE_RESULTS = 10
 
@@ -32,6 +32,24 @@ class DayRangeFilter(RangeDateFilter):
         except (ValueError, OverflowError):
             return None
         return timezone.make_aware(datetime.datetime.combine(day, datetime.time.min))
+
+
+class MomentRangeFilter(RangeDateTimeFilter):
+    """From one moment to another, in the server's time zone. A day without a time begins at midnight."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        for end, lookup in (("from", "gte"), ("to", "lte")):
+            moment = self._moment(end)
+            if moment is not None:
+                queryset = queryset.filter(**{f"{self.parameter_name}__{lookup}": moment})
+        return queryset
+
+    def _moment(self, end: str) -> datetime.datetime | None:
+        day, time = (self.used_parameters.get(f"{self.parameter_name}_{end}_{part}") or "" for part in (0, 1))
+        try:
+            return timezone.make_aware(datetime.datetime.fromisoformat(f"{day}T{time or '00:00'}"))
+        except (ValueError, OverflowError):
+            return None
 
 
 class OperatorAdmin(ModelAdmin):

@@ -8,10 +8,10 @@ from django.contrib import admin
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
-from unfold.contrib.filters.admin import RangeDateTimeFilter
 from unfold.decorators import display
 
 from apps.accounts.models import User
+from apps.core.admin import MomentRangeFilter
 from apps.organizations.models import Organization
 from apps.usage.models import State, UsageRecord
 
@@ -48,7 +48,7 @@ class UsageRecordAdmin(ModelAdmin):
         "request_id",
     )
     list_display_links = ("accepted_at", "request_id")
-    list_filter = ("state", EndpointFilter, "is_stream", ("accepted_at", RangeDateTimeFilter))
+    list_filter = ("state", EndpointFilter, "is_stream", ("accepted_at", MomentRangeFilter))
     list_filter_submit = True
     list_per_page = 50
     show_full_result_count = False

@@ -267,3 +267,33 @@ def test_a_search_reads_no_whole_table(db: None, label: str, term: str):
     plan = found.order_by().explain()
     assert "Seq Scan" not in plan
     assert "Index Cond" in plan
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "found"),
+    [
+        (("2026-06-01", "10:00:00"), None, 2),
+        (("2026-06-01", "10:00:01"), None, 1),
+        (("2026-06-01", ""), ("2026-06-01", "23:59:59"), 1),
+        (("2026-06-02", ""), ("2026-06-02", "11:00:00"), 1),
+        (("soon", "10:00:00"), ("2026-06-01", "late"), 2),
+        (("2026-06-01", "10:00:00+05:00"), ("0000-00-00", "\x00"), 2),
+        (None, ("2026-05-31", "23:59:59"), 0),
+    ],
+)
+@pytest.mark.parametrize(("label", "field"), [("usage.UsageRecord", "accepted_at"), ("audit.AuditEvent", "created_at")])
+def test_moments_bound_what_is_listed(admin_client: Client, label: str, field: str, first, last, found):
+    rows = [fill(number)[label] for number in (1, 2)]
+    model = type(rows[0])
+    AuditEvent.objects.exclude(pk__in=[row.pk for row in rows]).delete()
+    for day, row in enumerate(rows, 1):
+        moment = datetime.datetime(2026, 6, day, 10, tzinfo=datetime.UTC)
+        model._default_manager.filter(pk=row.pk).update(**{field: moment})
+    query = {
+        f"{field}_{end}_{part}": text
+        for end, moment in (("from", first), ("to", last))
+        if moment is not None
+        for part, text in enumerate(moment)
+    }
+    answer = admin_client.get(address(label, "changelist"), query)
+    assert len(answer.context["cl"].result_list) == found
