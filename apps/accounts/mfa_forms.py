@@ -1,10 +1,17 @@
-"""allauth's passkey forms, deaf to malformed credentials: some of those raise inside the library."""
+"""
+allauth's forms for second factors, with what it leaves open.
+
+Codes are good once for as long as they are good at all; malformed passkeys, some of which raise
+inside the library, are refused.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from allauth.mfa.adapter import get_adapter
+from allauth.mfa.base.forms import AuthenticateForm, BaseAuthenticateForm, ReauthenticateForm
+from allauth.mfa.models import Authenticator
 from allauth.mfa.webauthn.forms import (
     AddWebAuthnForm,
     AuthenticateWebAuthnForm,
@@ -12,7 +19,31 @@ from allauth.mfa.webauthn.forms import (
     ReauthenticateWebAuthnForm,
 )
 from django import forms
+from django.conf import settings
+from django.core.cache import cache
 from fido2.webauthn import AuthenticationResponse, AuthenticatorAttestationResponse, RegistrationResponse
+
+
+class _GoodOnce(BaseAuthenticateForm):
+    """allauth remembers a used code for one step of time; with tolerance it is good for three."""
+
+    def clean_code(self) -> str:
+        code: str = super().clean_code()
+        if self.authenticator.type == Authenticator.Type.TOTP:
+            steps = 2 * settings.MFA_TOTP_TOLERANCE + 1
+            key = f"jan.totp.used?user={self.user.pk}&code={''.join(code.split())}"
+            if not cache.add(key, "y", timeout=steps * settings.MFA_TOTP_PERIOD):
+                self._emit_authentication_failed(self.authenticator)
+                raise get_adapter().validation_error("incorrect_code")
+        return code
+
+
+class CodeForm(_GoodOnce, AuthenticateForm):
+    """The second step of a sign-in."""
+
+
+class CodeAgainForm(_GoodOnce, ReauthenticateForm):
+    """Saying again who one is."""
 
 
 class CredentialField(forms.JSONField):

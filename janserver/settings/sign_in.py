@@ -59,8 +59,13 @@ OPERATOR_MFA = env.bool("JAN_OPERATOR_MFA", default=False)
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = "Jan Server"
+# Seconds, and how many steps before and after now are taken as well: clocks differ, and people type (RFC 6238, 5.2).
+MFA_TOTP_PERIOD = 30
+MFA_TOTP_TOLERANCE = 1
 MFA_ADAPTER = "apps.accounts.mfa.MFAAdapter"
 MFA_FORMS = {
+    "authenticate": "apps.accounts.mfa_forms.CodeForm",
+    "reauthenticate": "apps.accounts.mfa_forms.CodeAgainForm",
     "add_webauthn": "apps.accounts.mfa_forms.AddPasskeyForm",
     "login_webauthn": "apps.accounts.mfa_forms.SignInForm",
     "authenticate_webauthn": "apps.accounts.mfa_forms.SecondStepForm",
