@@ -26,7 +26,7 @@ fmt: .venv/installed-dev
 	$(BIN)/ruff format .
 
 lock: .venv/installed-dev
-	for name in requirements requirements-dev; do \
+	for name in requirements requirements-dev requirements-saml; do \
 	  $(BIN)/uv pip compile -q $$name.in -o $$name.txt --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header; \
 	done
 
