@@ -9,7 +9,7 @@ up: .venv/installed-runtime
 	@exec $(BIN)/python manage.py up
 
 test: .venv/installed-dev check
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Everything that is not a test: lint, types, layers, migrations, the OpenAPI file, production's settings.
 check: .venv/installed-dev

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import itertools
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +19,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +30,7 @@ from tests.provider import Provider
 ROOT = Path(__file__).resolve().parent.parent
 OPERATOR = ("operator@example.com", "correct-horse-battery")
 READY_SECONDS = 60.0
+_servers = itertools.count()
 
 
 def free_port() -> int:
@@ -102,7 +107,7 @@ class Server:
             "from apps.accounts.models import User; from apps.api_keys.services import create_key;"
             "from apps.api_keys.tokens import KeyKind; from apps.projects.models import Project;"
             f"user = User.objects.get(email={OPERATOR[0]!r});"
-            "project = Project.objects.get(organization__memberships__user=user, is_default=True);"
+            "project = Project.objects.get(organization__memberships__user=user, organization__is_personal=True);"
             "print(create_key(kind=KeyKind.USER, name='test', project=project, user=user)[1])"
         )
         made = self.manage("shell", "--no-imports", "-c", script)
@@ -139,13 +144,67 @@ class Server:
         self.processes.clear()
 
 
-def create_database() -> str:
-    """Make an empty PostgreSQL database beside the suite's and return its URL."""
+def create_database(template: str = "template1") -> str:
+    """Make a PostgreSQL database beside the suite's, empty or as `template` is, and return its URL."""
     admin = os.environ["DATABASE_URL"].rsplit("/", 1)[0]
     name = f"live_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(f"{admin}/postgres", autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')  # type: ignore[call-overload]
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')  # type: ignore[call-overload]
     return f"{admin}/{name}"
+
+
+@cache
+def _static_files() -> Path:
+    """Static files, collected once for all servers of a run: an installation's takes seconds of a core."""
+    folder = Path(os.environ["JAN_TEST_SHARED"]) / "static"
+    with _locked("static"):
+        if not folder.exists():
+            env = {**os.environ, "JAN_DATA_DIR": str(folder.with_name("static.draft"))}
+            _manage(
+                env, "shell", "--no-imports", "-c", "from apps.edge.startup import collect_static; collect_static()"
+            )
+            folder.with_name("static.draft").rename(folder)
+    return folder
+
+
+@cache
+def _migrated_database() -> str:
+    """The name of a migrated database, to be a template of others."""
+    noted = Path(os.environ["JAN_TEST_SHARED"]) / "database"
+    with _locked("database"):
+        if not noted.exists():
+            url = create_database()
+            with tempfile.TemporaryDirectory(prefix="jan-live-", dir="/tmp") as folder:
+                _manage({**os.environ, "JAN_DATA_DIR": folder, "DATABASE_URL": url}, "migrate", "--verbosity", "0")
+            noted.write_text(url.rsplit("/", 1)[1])
+    return noted.read_text()
+
+
+@contextmanager
+def _locked(name: str) -> Iterator[None]:
+    with (Path(os.environ["JAN_TEST_SHARED"]) / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _manage(env: dict[str, str], *words: str) -> None:
+    env = {name: value for name, value in env.items() if name != "DJANGO_SETTINGS_MODULE"}
+    done = subprocess.run(
+        [sys.executable, "manage.py", *words],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def _redis_url() -> str:
+    """A Redis database that no other server of the run has."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return f"{os.environ['JAN_TEST_REDIS_URL']}/{16 + 8 * next(_servers) + worker}"
 
 
 def environment(provider: Provider, profile: str, **extra: str) -> dict[str, str]:
@@ -156,8 +215,10 @@ def environment(provider: Provider, profile: str, **extra: str) -> dict[str, str
     }
     for name in ("SECRET_KEY", "APIKEY_SECRET", "MODEL_PROVIDER_SECRET", "JWT_PRIVATE_KEY"):
         env.pop(name, None)
+    data = Path(tempfile.mkdtemp(prefix="jan-live-", dir="/tmp"))
+    shutil.copytree(_static_files(), data, copy_function=os.link, dirs_exist_ok=True)
     env |= {
-        "JAN_DATA_DIR": tempfile.mkdtemp(prefix="jan-live-", dir="/tmp"),
+        "JAN_DATA_DIR": str(data),
         "HTTP_PORT": str(free_port()),
         "JAN_INFERENCE_MODEL_URL": provider.base_url,
         "JAN_INFERENCE_MODEL_API_KEY": "sk-provider-secret-1234",
@@ -171,8 +232,8 @@ def environment(provider: Provider, profile: str, **extra: str) -> dict[str, str
         "LOG_LEVEL": "debug",
     }
     if profile == "postgres":
-        env["DATABASE_URL"] = create_database()
-        env["REDIS_URL"] = f"{os.environ['JAN_TEST_REDIS_URL']}/15"
+        env["DATABASE_URL"] = create_database(_migrated_database())
+        env["REDIS_URL"] = _redis_url()
     return env | extra
 
 
@@ -190,9 +251,6 @@ def start_server(provider: Provider, *, profile: str, **extra: str) -> Iterator[
         if profile == "sqlite":
             server.start("web", "up")
         else:
-            migrated = server.manage("migrate", "--verbosity", "0")
-            assert migrated.returncode == 0, migrated.stderr
-            server.manage("collectstatic", "--noinput", "--verbosity", "0")
             server.start("drainer", "drain_usage")
             server.start("web", "serve", "--workers", "2")
         server.wait_ready()

@@ -27,13 +27,7 @@ print(json.dumps([caller.secret, len(rows)]))
 """
 
 
-@pytest.mark.parametrize(
-    "profile",
-    [
-        pytest.param("live", marks=pytest.mark.xdist_group("live")),
-        pytest.param("live_pg", marks=pytest.mark.xdist_group("live_pg")),
-    ],
-)
+@pytest.mark.parametrize("profile", ["live", "live_pg"])
 def test_the_last_place_is_given_once(request: pytest.FixtureRequest, profile: str):
     server: Server = request.getfixturevalue(profile)
     made = server.manage("shell", "--no-imports", "-c", SCRIPT)

@@ -13,7 +13,7 @@ import pytest
 from tests.parts.issuer import answer_at, mock_provider, put_user
 from tests.server import OPERATOR, Server
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("live")]
+pytestmark = pytest.mark.e2e
 
 TOKENS = {"access_token", "refresh_token", "expires_in", "token_type"}
 PROFILE = {"id", "email", "name", "picture", "is_guest", "created_at", "updated_at"}

@@ -534,7 +534,6 @@ def test_signing_out_needs_a_form(admin_client: Client):
 
 
 @pytest.mark.e2e
-@pytest.mark.xdist_group("live_pg")
 @pytest.mark.parametrize("verb", ["disable", "sign_out"])
 def test_every_process_honours_it_within_two_seconds(live_pg: Server, verb: str):
     with httpx2.Client(base_url=live_pg.base_url, timeout=20, follow_redirects=True) as browser:

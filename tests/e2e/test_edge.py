@@ -14,7 +14,7 @@ import websockets.sync.client
 from tests.provider import Provider
 from tests.server import Server, create_database, start_server
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("live_pg")]
+pytestmark = pytest.mark.e2e
 CHAT = "/v1/chat/completions"
 HELLO = {"model": "plain", "messages": [{"role": "user", "content": "hi"}]}
 

@@ -10,7 +10,7 @@ from openai import AsyncOpenAI, OpenAI
 from tests.provider import PROMPT_TOKENS, Provider
 from tests.server import Server
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("live")]
+pytestmark = pytest.mark.e2e
 HELLO = [{"role": "user", "content": "hi"}]
 
 

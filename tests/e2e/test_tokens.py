@@ -19,7 +19,7 @@ import pytest
 from tests.provider import Provider
 from tests.server import Server, start_server
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("live_pg")]
+pytestmark = pytest.mark.e2e
 JSON = {"content-type": "application/json"}
 TOKENS = {"access_token", "refresh_token", "token_type", "expires_in"}
 HONOURED_WITHIN = 2.0

@@ -8,7 +8,7 @@ from websockets.asyncio.client import connect
 
 from tests.server import Server
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("live")]
+pytestmark = pytest.mark.e2e
 HELLO = [{"role": "user", "content": "hi"}]
 
 

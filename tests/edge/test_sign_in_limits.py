@@ -252,7 +252,7 @@ def test_the_cache_goes_on_in_memory_while_redis_is_away(redis_url: str, monkeyp
 
 # --- On a running server, with one proxy in front and the limits of a real installation ---
 
-live_only = [pytest.mark.e2e, pytest.mark.xdist_group("limits")]
+live_only = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
@@ -272,7 +272,6 @@ def ask(server: Server, method: str, path: str, address: str, body: str = "", **
 
 
 @pytest.mark.e2e
-@pytest.mark.xdist_group("limits")
 @pytest.mark.parametrize(("proxies", "address"), [(0, "127.0.0.1"), (1, "198.51.100.7"), (2, "203.0.113.66")])
 def test_allauth_hears_the_address_that_the_edge_found(provider: Provider, proxies: int, address: str):
     with start_server(provider, profile="sqlite", TRUSTED_PROXY_COUNT=str(proxies)) as server:
@@ -285,7 +284,6 @@ LIMITS = {"guest-login": 5, "refresh": 60, "refresh-token": 60, "revoke": 60, "l
 
 
 @pytest.mark.e2e
-@pytest.mark.xdist_group("limits")
 @pytest.mark.parametrize(("route", "amount"), LIMITS.items())
 def test_a_route_is_limited_under_all_its_prefixes_together(limited: Server, route: str, amount: int):
     network = f"2001:db8:{list(LIMITS).index(route) + 1}"
@@ -304,7 +302,6 @@ def test_a_route_is_limited_under_all_its_prefixes_together(limited: Server, rou
 
 
 @pytest.mark.e2e
-@pytest.mark.xdist_group("limits")
 def test_a_page_is_refused_with_a_page(limited: Server):
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     answers = [ask(limited, "POST", "/accounts/login/", "::ffff:198.51.100.7", "a=b", **form) for _ in range(20)]
@@ -318,7 +315,6 @@ def test_a_page_is_refused_with_a_page(limited: Server):
 
 
 @pytest.mark.e2e
-@pytest.mark.xdist_group("limits")
 def test_people_sign_in_while_redis_is_away(provider: Provider):
     with (
         start_server(provider, profile="postgres", REDIS_URL="redis://127.0.0.1:1/0") as server,

@@ -80,6 +80,8 @@ def start_redis() -> str:
         str(port),
         "--bind",
         "127.0.0.1",
+        "--databases",
+        "256",
         "--save",
         "",
         "--dir",
@@ -96,7 +98,15 @@ def start_redis() -> str:
     return f"redis://127.0.0.1:{port}"
 
 
+def _shared_folder() -> str:
+    """What the workers prepare once for all of them."""
+    folder = tempfile.mkdtemp(prefix="jan-shared-", dir="/tmp")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 if "PYTEST_XDIST_WORKER" not in os.environ:
     if "DATABASE_URL" not in os.environ:
         os.environ["DATABASE_URL"] = start_postgres()
     os.environ["JAN_TEST_REDIS_URL"] = start_redis()
+    os.environ["JAN_TEST_SHARED"] = _shared_folder()
