@@ -54,6 +54,17 @@ def resolve(credentials: Credentials) -> Principal | None:
     return _principal(secret, credentials) if secret else None
 
 
+def asks_elsewhere(credentials: Credentials) -> bool:
+    """Say whether `resolve` may have to ask an identity provider: for tokens that are not ours."""
+    secrets = (credentials.api_key, credentials.bearer)
+    return any(secret and looks_like_token(secret) and not _is_ours(secret) for secret in secrets)
+
+
+def _is_ours(token: str) -> bool:
+    issuer: str = settings.TOKEN_ISSUER
+    return issuer_of(token) == issuer
+
+
 def _principal(secret: str, wanted: Credentials) -> Principal:
     if is_well_formed(secret):
         return _of_key(secret, wanted)
@@ -90,7 +101,7 @@ def _of_key(secret: str, wanted: Credentials) -> Principal:
 
 
 def _of_token(secret: str, wanted: Credentials) -> Principal:
-    token = verify_access_token(secret) if issuer_of(secret) == settings.TOKEN_ISSUER else verify_foreign_token(secret)
+    token = verify_access_token(secret) if _is_ours(secret) else verify_foreign_token(secret)
     memberships = Membership.objects.of(token.user.pk)
     if wanted.organization is not None:
         memberships = memberships.filter(organization__public_id=wanted.organization)

@@ -7,9 +7,9 @@ import hashlib
 import time
 
 from apps.accounts.services import note_seen
-from apps.api_keys.authentication import Credentials, resolve
+from apps.api_keys.authentication import Credentials, asks_elsewhere, resolve
 from apps.api_keys.services import note_use
-from apps.core.db import in_db_thread
+from apps.core.db import in_db_thread, in_patient_db_thread
 from apps.core.errors import AppError, ServiceUnavailable
 from apps.core.freshness import Watch
 from apps.projects.principal import Principal
@@ -74,7 +74,8 @@ class PrincipalCache:
     async def _resolve(self, key: bytes, credentials: Credentials) -> Principal | None:
         generation = self._generation
         try:
-            principal = await in_db_thread(resolve, credentials)
+            in_thread = in_patient_db_thread if asks_elsewhere(credentials) else in_db_thread
+            principal = await in_thread(resolve, credentials)
         except AppError as error:
             self._make_room(self._refused)
             self._refused[key] = (time.monotonic() + REFUSAL_SECONDS, error)

@@ -44,7 +44,9 @@ class Remembered(Generic[_T]):
         """
         if self._will_do(is_enough):
             return self._known
-        if self._fetching.acquire(timeout=WAIT_SECONDS):
+        # Whoever has something to go on with does not wait for the answer to somebody else's question.
+        is_usable = self._age < STALE_SECONDS and is_enough(self._known)
+        if self._fetching.acquire(timeout=0 if is_usable else WAIT_SECONDS):
             try:
                 if not self._will_do(is_enough):  # whoever was before us may have asked
                     self._ask()

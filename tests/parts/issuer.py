@@ -89,7 +89,7 @@ class ScriptedIssuer:
     An issuer that publishes `keys` and answers every code with an ID token of `claims`.
 
     `id_token` replaces the token as a whole, `is_down` lets every request fail, `asked` are the paths
-    that were requested.
+    that were requested. While `is_open` is cleared, requests wait.
     """
 
     def __init__(self) -> None:
@@ -100,6 +100,8 @@ class ScriptedIssuer:
         self.id_token: str | None = None
         self.userinfo: dict[str, Any] = {}
         self.is_down = False
+        self.is_open = threading.Event()
+        self.is_open.set()
         self.asked: list[str] = []
         self.forms: list[dict[str, str]] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -114,6 +116,7 @@ class ScriptedIssuer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.is_open.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -152,6 +155,7 @@ class ScriptedIssuer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 issuer.asked.append(self.path)
+                issuer.is_open.wait()
                 self._answer(issuer._documents().get(self.path))
 
             def do_POST(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,13 +13,20 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from django.db import connections
 
 from apps.accounts.models import User
+from apps.accounts.sessions import actor_of
 from apps.api_keys.authentication import Credentials, resolve
+from apps.api_keys.cache import PrincipalCache
+from apps.api_keys.services import create_key
+from apps.api_keys.tokens import KeyKind
 from apps.audit.models import AuditEvent
 from apps.core.errors import AppError, ServiceUnavailable, Unauthenticated
+from apps.core.freshness import Watch
 from apps.organizations.models import Membership, Organization
+from apps.projects.models import Project
 from apps.projects.principal import Principal
 from apps.projects.services import create_organization
 from apps.sso import remote
+from apps.sso.keys import key_for
 from tests.jwt_corpus import Genuine, ec_signer, forgeries, rsa_signer, valid_token
 from tests.parts.issuer import ScriptedIssuer
 from tests.sso.conftest import add_provider, add_user
@@ -404,3 +412,50 @@ def test_our_own_issuers_name_is_not_for_others(db, settings, issuer: ScriptedIs
     settings.TOKEN_ISSUER = issuer.issuer
     accept(issuer)
     assert code_of(issuer.access_token()) == "invalid_token"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_provider_that_hangs_holds_up_nobody_else(issuer: ScriptedIssuer, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(remote, "FETCH_SECONDS", 60.0)
+    monkeypatch.setattr(remote, "WAIT_SECONDS", 60.0)
+    key = _a_key_beside(issuer)
+    tokens = [issuer.access_token(sub=f"u-{number}") for number in range(12)]
+
+    async def call() -> set[str]:
+        watch = Watch()
+        principals = PrincipalCache(watch)
+        issuer.is_open.clear()
+        waiting = [asyncio.create_task(principals.find(Credentials(bearer=token))) for token in tokens]
+        await asyncio.sleep(0)
+        found = await principals.find(Credentials(api_key=key))
+        await watch.look()
+        assert found is not None
+        assert found.auth_method == "api_key"
+        assert not any(task.done() for task in waiting)
+        issuer.is_open.set()
+        return {principal.user_id for principal in await asyncio.gather(*waiting) if principal is not None}
+
+    assert len(asyncio.run(call())) == 12
+
+
+def _a_key_beside(issuer: ScriptedIssuer) -> str:
+    accept(issuer)
+    user = add_user("ada@example.com")
+    project = Project.objects.get(organization__memberships__user=user)
+    return create_key(kind=KeyKind.USER, name="k", project=project, user=user, actor=actor_of(user))[1]
+
+
+def test_keys_that_are_known_are_used_while_new_ones_are_asked_for(db, issuer: ScriptedIssuer, monkeypatch):
+    accept(issuer, jwks_url=f"{issuer.issuer}/jwks")
+    assert whose(issuer.access_token(sub="u-1")).auth_method == "jwt"
+    for name, seconds in {"FRESH_SECONDS": 0.0, "FLOOR_SECONDS": 0.0, "WAIT_SECONDS": 60.0}.items():
+        monkeypatch.setattr(remote, name, seconds)
+    issuer.is_open.clear()
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(key_for, f"{issuer.issuer}/jwks", kid="unknown", algorithm="RS256")
+        while issuer.asked.count("/jwks") < 2:
+            time.sleep(0.01)
+        assert whose(issuer.access_token(sub="u-1")).auth_method == "jwt"
+        assert not asking.done()
+        issuer.is_open.set()
+        assert asking.result() is None
