@@ -33,6 +33,8 @@ _SECRET_SHAPES = re.compile(
     r"|\beyJ[\w-]{10,}[\w.-]*"  # JSON web tokens, cut short too
     r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"  # user:password in a URL
     r"|(?i:(?<=bearer )[\w.~+/=-]{8,})"
+    # What mails link to: whoever has the link may set a password, prove an address, join.
+    r"|(?:(?<=/accounts/password/reset/key/)|(?<=/accounts/confirm-email/)|(?<=/accounts/invitation/))\S+"
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u2028\u2029]")
 

@@ -3,6 +3,7 @@ import logging
 import logging.config
 
 import pytest
+from django.urls import get_resolver, reverse
 
 from apps.core.logs import AccessLog, logging_config, redact, request_id
 
@@ -49,3 +50,40 @@ def test_an_access_line_masks_its_path(capsys, log_format):
     assert SECRETS[0] not in line
     if log_format == "json":
         assert json.loads(line)["path"] == "/v1/x?[redacted]"
+
+
+# Every route whose path is enough to act for somebody: what it takes, and what may be read of it.
+LINKS = {
+    "account_confirm_email": ({"key": "MTc:1vXyZ0:c2lnbmF0dXJl-_9"}, "/accounts/confirm-email/[redacted]"),
+    "account_reset_password_from_key": (
+        {"uidb36": "user_0Ab", "key": "cz1k2m-3f9a6e0b7c"},
+        "/accounts/password/reset/key/[redacted]",
+    ),
+    "account_invitation": ({"token": "ImFkYUBleGFtcGxlLmNvbSI:1vXyZ0:c2lnb"}, "/accounts/invitation/[redacted]"),
+}
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_links_of_mails_are_masked_wherever_they_are_logged(name, capsys):
+    taken, masked = LINKS[name]
+    link = reverse(name, kwargs=taken)
+    before = logging.getLogger().handlers[:]
+    try:
+        for log_format in ("json", "text"):
+            logging.config.dictConfig(logging_config(level="info", log_format=log_format))
+            logging.getLogger("django.request").warning("%s: %s", "Not Found", link)
+            AccessLog(log_format).write(link, {"status": 200})
+    finally:
+        logging.getLogger().handlers[:] = before
+    lines = capsys.readouterr().err.splitlines()
+    assert [masked in line for line in lines] == [True] * 4
+    assert [value for value in taken.values() if any(value in line for line in lines)] == []
+
+
+def test_every_route_that_takes_a_secret_is_among_these_links():
+    taking = {
+        name
+        for name, ways in get_resolver().reverse_dict.lists()
+        if isinstance(name, str) and any({"key", "token"} & set(possible[0][0][1]) for possible in ways)
+    }
+    assert taking == set(LINKS)
