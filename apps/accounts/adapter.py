@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from allauth.account import app_settings
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.authentication import get_authentication_records
+from allauth.account.internal.stagekit import unstash_login
 from allauth.account.models import EmailAddress
 from allauth.account.utils import user_pk_to_url_str
 from allauth.core.exceptions import ImmediateHttpResponse
@@ -27,7 +28,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from apps.accounts.invitations import SignUp, may_sign_up
 from apps.accounts.mail import as_html
 from apps.accounts.models import User
-from apps.accounts.self_service import change_password
+from apps.accounts.self_service import change_password, start_afresh
 from apps.accounts.services import give_way, note_seen
 from apps.accounts.sessions import actor_of, end_sessions_by_key
 from apps.audit.services import Action, Actor, record
@@ -92,11 +93,15 @@ class AccountAdapter(DefaultAccountAdapter):
 
     @transaction.atomic
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
+        user = User.objects.get_queryset().select_for_update().get(pk=email_address.user_id)
+        email_address.user, is_first = user, user.email is None
         give_way(address=email_address)
         is_confirmed = bool(super().confirm_email(request, email_address))
         if is_confirmed:
-            user, email = email_address.user, email_address.email
+            email = email_address.email
             record(Action.EMAIL_VERIFIED, actor=actor_of(user), target_kind="user", target_id=user.pk, email=email)
+        if is_confirmed and is_first and not _was_claimed_in(request, user):
+            start_afresh(user=user)
         return is_confirmed
 
     # --- Mails ---
@@ -127,9 +132,11 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def get_email_verification_redirect_url(self, email_address: EmailAddress) -> str:
         user = email_address.user
-        if self.request.user.is_authenticated or user.has_usable_password():
+        has_others = EmailAddress.objects.filter(user=user).exclude(pk=email_address.pk).exists()
+        if self.request.user.is_authenticated or user.has_usable_password() or has_others:
             return str(super().get_email_verification_redirect_url(email_address))
-        # Made of a guest, without a password: whoever followed the link may choose one, as after a reset.
+        # Proven in another browser than it was claimed in: whoever followed the link may choose a password,
+        # as after a reset. The second address of somebody without one opens nothing.
         token = app_settings.PASSWORD_RESET_TOKEN_GENERATOR().make_token(user)
         return reverse("account_reset_password_from_key", args=[user_pk_to_url_str(user), token])
 
@@ -144,6 +151,12 @@ class AccountAdapter(DefaultAccountAdapter):
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
         # allauth counts per Host header as well, so another spelling of it would be another five attempts.
         return str(credentials.get("email", "")).lower()
+
+
+def _was_claimed_in(request: HttpRequest, user: User) -> bool:
+    """Say whether this browser made the account, so that whoever sits here knows its password."""
+    pending = unstash_login(request, peek=True)
+    return request.user == user or (pending is not None and pending.user == user)
 
 
 class UserSessionsAdapter(DefaultUserSessionsAdapter):

@@ -47,6 +47,18 @@ def change_password(*, user: User, password: str, keep: SessionBase | None) -> N
 
 
 @transaction.atomic
+def start_afresh(*, user: User) -> None:
+    """
+    Leave nothing of who only claimed an account's address to sign in with: no password, session or token.
+
+    Whoever proved the address chooses a password. There is no API key: those need a proven address.
+    """
+    user.set_unusable_password()
+    user.save(update_fields=["password"])
+    sign_out_everywhere(user=user, actor=actor_of(user))
+
+
+@transaction.atomic
 def end_own_session(*, user: User, pk: int) -> bool:
     """End one of one's own sessions, with its tokens. Returns whether there was such a session."""
     key = UserSession.objects.filter(user=user, pk=pk).values_list("session_key", flat=True).first()

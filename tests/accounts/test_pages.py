@@ -28,6 +28,7 @@ from apps.accounts import invitations
 from apps.accounts.forms import SignupForm
 from apps.accounts.invitations import send_invitation
 from apps.accounts.models import User
+from apps.accounts.sessions import issue_tokens
 from apps.accounts.templatetags.accounts import device
 from apps.audit.models import AuditEvent
 from apps.audit.services import SYSTEM
@@ -114,10 +115,40 @@ def test_a_new_account_is_nobody_until_its_link_is_followed(client: Client, db: 
 def test_a_link_followed_elsewhere_confirms_and_signs_nobody_in(client: Client, db: None):
     sign_up(client, "grace@example.com")
     elsewhere = Client()
-    assert follow(elsewhere, mail.outbox[0])["location"] == "/accounts/login/"
+    form = elsewhere.get(follow(elsewhere, mail.outbox[0])["location"])["location"]
     assert not is_signed_in(elsewhere)
     assert User.objects.get().email == "grace@example.com"
-    assert sign_in(elsewhere, "grace@example.com")["location"] == "/accounts/"
+    assert sign_in(elsewhere, "grace@example.com").status_code == 200  # whoever signed up may be somebody else
+    assert elsewhere.post(form, {"password1": NEW, "password2": NEW})["location"].endswith("/key/done/")
+    assert sign_in(elsewhere, "grace@example.com", NEW)["location"] == "/accounts/"
+    assert not is_signed_in(client)
+
+
+def test_who_typed_somebodys_address_keeps_no_way_into_the_account(upgraded: Any):
+    made = upgraded(email="prey@example.com", password="of-the-attacker-1")
+    bearer = {"authorization": f"Bearer {made['access_token']}"}
+    assert Client().get("/v1/models", headers=bearer).status_code == 200
+    prey = Client()
+    answer = follow(prey, mail.outbox[0])
+    assert "/password/reset/key/" in answer["location"]
+    assert sign_in(Client(), "prey@example.com", "of-the-attacker-1").status_code == 200
+    assert Client().get("/v1/models", headers=bearer).status_code == 401
+    again = Client().post(
+        "/v1/auth/refresh-token", {"refresh_token": made["refresh_token"]}, content_type="application/json"
+    )
+    assert again.status_code == 401
+    user = User.objects.get(pk=made["user_id"])
+    assert (user.email, user.has_usable_password()) == ("prey@example.com", False)
+    assert [row.target_id for row in events("user.sessions_ended")] == [user.pk]
+
+
+def test_a_second_address_confirmed_elsewhere_opens_nothing_and_ends_nothing(person: User, client: Client):
+    sign_in(client, "ada@example.com")
+    manage_addresses(client, email="b@example.com", action_add="")
+    User.objects.filter(pk=person.pk).update(password="!")  # as of somebody who comes with a provider
+    assert follow(Client(), mail.outbox.pop())["location"] == "/accounts/login/"
+    assert EmailAddress.objects.get(email="b@example.com").verified
+    assert events("user.sessions_ended") == []
 
 
 def test_a_link_is_good_once(client: Client, db: None):
@@ -522,14 +553,14 @@ def upgraded(db: None, django_capture_on_commit_callbacks: OnCommit) -> Callable
 
 
 @pytest.fixture
-def everywhere(upgraded: Callable[..., dict[str, str]]) -> Everywhere:
-    made = upgraded(email="ada@example.com", password=PASSWORD)
-    token = made["access_token"]
-    follow(Client(), mail.outbox.pop())
+def everywhere(person: User, rf: Any) -> Everywhere:
+    request = rf.get("/")
+    request.session, request.user = Client().session, AnonymousUser()
+    token = issue_tokens(request, person)["access_token"]
     here, there = Client(), Client(headers={"user-agent": "The lost laptop"})
     for browser in (here, there):
         assert sign_in(browser, "ada@example.com").status_code == 302
-    found = Everywhere(User.objects.get(pk=made["user_id"]), here, there, token)
+    found = Everywhere(person, here, there, token)
     assert found.where() == {"here": True, "there": True, "token": True}
     return found
 
@@ -611,8 +642,9 @@ def test_a_disabled_account_gets_no_link(person: User, client: Client):
     assert sign_in(client, "ada@example.com")["location"] == "/accounts/inactive/"
 
 
-def test_an_account_made_of_a_guest_without_a_password_is_led_to_choose_one(upgraded: Any, client: Client):
-    made = upgraded(email="ada@example.com")
+@pytest.mark.parametrize("given", [{}, {"password": PASSWORD}])
+def test_an_account_made_of_a_guest_is_led_to_choose_a_password(upgraded: Any, client: Client, given: dict[str, str]):
+    made = upgraded(email="ada@example.com", **given)
     form = client.get(follow(client, mail.outbox.pop())["location"])["location"]
     assert "ada@example.com is confirmed." in client.get(form).text
     client.post(form, {"password1": NEW, "password2": NEW})
