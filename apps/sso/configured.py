@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from apps.audit.services import SYSTEM
 from apps.core.egress import check_url
-from apps.core.errors import AppError
+from apps.core.errors import AppError, Conflict
 from apps.core.sealing import SealBroken
 from apps.sso.models import WELL_KNOWN, IdentityProvider, ProviderKind
 from apps.sso.services import GOOGLE_SLUG, OIDC_SLUG, save_provider
@@ -24,7 +25,8 @@ def register_from_environment() -> list[str]:
 
     What the environment says replaces what the row says; the rest (name, mapping, organization) is
     the operator's. A provider that is no longer named keeps its row: disabling it is an operator's
-    word. Safe beside other processes doing the same.
+    word; and so does one that people are connected to when another issuer is named. Safe beside
+    other processes doing the same.
     """
     warnings: list[str] = []
     for slug, kind, fields, secret in (*_google(), *_oidc()):
@@ -76,6 +78,8 @@ def _upsert(slug: str, kind: ProviderKind, fields: dict[str, Any], secret: str) 
     is_new = row is None
     if row is None:
         row = IdentityProvider(slug=slug, kind=kind, name=_name_of(kind, fields["issuer"]))
+    elif row.issuer != fields["issuer"]:
+        _refuse_to_hand_over(row, fields["issuer"])
     changed = [name for name, value in fields.items() if getattr(row, name) != value]
     for name in changed:
         setattr(row, name, fields[name])
@@ -84,6 +88,17 @@ def _upsert(slug: str, kind: ProviderKind, fields: dict[str, Any], secret: str) 
         changed.append("client_secret")
     if is_new or changed:
         save_provider(provider=row, actor=SYSTEM, changed=changed)
+
+
+def _refuse_to_hand_over(row: IdentityProvider, issuer: str) -> None:
+    """Raise Conflict if anybody is connected to the row: whoever has their `sub` elsewhere is somebody else."""
+    connected = SocialAccount.objects.filter(provider=row.slug).count()
+    if connected:
+        raise Conflict(
+            f"NOT CHANGED. The environment names the issuer {issuer}, but {connected} account(s) are connected to "
+            f"{row.issuer}, and who they are there says nothing about who they are elsewhere. Restore the old issuer "
+            "in the environment, or delete the provider in the admin, which disconnects these accounts, and restart."
+        )
 
 
 def _name_of(kind: ProviderKind, issuer: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from allauth.socialaccount.models import SocialAccount
 
+from apps.accounts.models import User
 from apps.audit.models import AuditEvent
 from apps.sso.configured import register_from_environment
 from apps.sso.models import IdentityProvider
@@ -98,6 +100,34 @@ def test_another_start_changes_what_the_environment_changed_and_nothing_else(db,
     assert (row.client_secret, row.name, row.is_enabled, row.role_claim) == ("two", "Acme", False, "roles")
     event = AuditEvent.objects.get(action="identity_provider.updated")
     assert (event.actor_kind, event.details) == ("system", {"slug": "oidc", "fields": ["client_secret"]})
+
+
+@pytest.mark.parametrize("name", ["OIDC_ISSUER", "KEYCLOAK_BASE_URL", "OIDC_DISCOVERY_URL"])
+def test_another_issuer_gets_nobodys_account(db, settings, name):
+    settings.OIDC_ISSUER, settings.OIDC_CLIENT_ID, settings.OIDC_CLIENT_SECRET = "https://id.acme.com", "jan", "one"
+    register_from_environment()
+    before = IdentityProvider.objects.values().get()
+    ada = User.objects.create_user("ada@example.com")
+    SocialAccount.objects.create(user=ada, provider="oidc", uid="1001")
+    settings.OIDC_ISSUER, settings.OIDC_CLIENT_SECRET = "", "two"
+    setattr(settings, name, "https://elsewhere.example/.well-known/openid-configuration")
+    warning, *others = register_from_environment()
+    assert warning.startswith(
+        "Identity provider 'oidc': NOT CHANGED. The environment names the issuer https://elsewhere"
+    )
+    assert "1 account(s) are connected to https://id.acme.com" in warning
+    assert "Restore the old issuer in the environment, or delete the provider in the admin" in warning
+    assert (others, IdentityProvider.objects.values().get()) == ([], before)
+    assert not AuditEvent.objects.filter(action="identity_provider.updated").exists()
+
+
+def test_another_issuer_replaces_one_that_nobody_is_connected_to(db, settings):
+    settings.OIDC_ISSUER, settings.OIDC_CLIENT_ID = "https://id.acme.com", "jan"
+    register_from_environment()
+    SocialAccount.objects.create(user=User.objects.create_user("ada@example.com"), provider="google", uid="1001")
+    settings.OIDC_ISSUER = "https://elsewhere.example"
+    assert register_from_environment() == []
+    assert oidc_row().issuer == "https://elsewhere.example"
 
 
 def test_a_secret_that_no_longer_opens_is_replaced(db, settings):
