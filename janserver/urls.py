@@ -48,6 +48,7 @@ urlpatterns = [
     path("", include("apps.console.urls")),
 ]
 
+handler400 = "apps.edge.pages.bad_request"
 handler404 = "apps.core.http.errors.not_found"
 handler429 = "apps.edge.pages.too_many_requests"  # allauth's name for it
 handler500 = "apps.core.http.errors.server_error"

@@ -1,4 +1,4 @@
-"""What a person sees who asks for pages too often."""
+"""What a person sees whose request for a page is refused."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.template.loader import render_to_string
 
 from apps.chat.http import Headers, Send
 from apps.core.errors import RateLimited
-from apps.core.http.errors import headers_of, status_of
+from apps.core.http.errors import headers_of, response_of, status_of, unreadable
 
 # The routes that people open in browsers; all others speak JSON.
 PAGES = ("/accounts/", "/admin/")
@@ -39,3 +39,14 @@ def too_many_requests(request: HttpRequest) -> HttpResponse:
     """Django's handler for what allauth refuses: too many tries for one account."""
     body = render_to_string("429.html", {"seconds": RETRY_SECONDS})
     return HttpResponse(body, status=429, headers={"Retry-After": str(RETRY_SECONDS), "Cache-Control": "no-store"})
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """
+    Django's handler for what it cannot read.
+
+    Its own looks for a form token, so it fails over the very form that was refused.
+    """
+    if request.path != "/" and not request.path.startswith(PAGES):
+        return response_of(unreadable(exception))
+    return HttpResponse(render_to_string("400.html"), status=400, headers={"Cache-Control": "no-store"})

@@ -6,8 +6,11 @@ import logging
 from typing import Any
 
 import msgspec
-from django.core.exceptions import PermissionDenied
+from django.conf import settings
+from django.core.exceptions import BadRequest as UnreadableRequest
+from django.core.exceptions import DisallowedHost, PermissionDenied, SuspiciousOperation, TooManyFieldsSent
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
 
@@ -32,6 +35,9 @@ STATUS: dict[type[AppError], int] = {
     errors.ServiceUnavailable: 503,
     errors.UpstreamTimeout: 504,
 }
+
+# What Django says of requests that it does not read.
+_UNREADABLE = (SuspiciousOperation, UnreadableRequest, MultiPartParserError)
 
 
 def status_of(error: AppError) -> int:
@@ -71,6 +77,16 @@ def unexpected(problem: BaseException) -> errors.InternalError:
     return errors.InternalError("The server failed to handle the request. The request id finds the reason in its log.")
 
 
+def unreadable(problem: BaseException) -> errors.BadRequest:
+    """Return what the caller may be told of a request that Django does not read. Its words name our settings."""
+    if isinstance(problem, DisallowedHost):
+        return errors.BadRequest("The Host header does not name this server.", code="invalid_host")
+    if isinstance(problem, TooManyFieldsSent):
+        limit = settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
+        return errors.BadRequest(f"A request may have {limit} parameters at most.", code="too_many_parameters")
+    return errors.BadRequest("The request cannot be read.")
+
+
 def exception_handler(problem: Exception, context: dict[str, Any]) -> Response:
     """DRF's exception handler: whatever a view raises leaves in the contract's shape."""
     error = problem if isinstance(problem, AppError) else _translate(problem)
@@ -93,7 +109,7 @@ def _translate(problem: Exception) -> AppError:
         return errors.UnsupportedMediaType("The body must be JSON: send 'Content-Type: application/json'.")
     if isinstance(problem, drf.APIException) and problem.status_code < 500:
         return errors.BadRequest(str(problem.detail))
-    return unexpected(problem)
+    return unreadable(problem) if isinstance(problem, _UNREADABLE) else unexpected(problem)
 
 
 def _invalid(detail: Any, path: str = "") -> errors.BadRequest:
