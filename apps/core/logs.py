@@ -121,6 +121,8 @@ def logging_config(*, level: str, log_format: str) -> dict[str, Any]:
         "root": {"handlers": ["stderr"], "level": {"WARN": "WARNING"}.get(level.upper(), level.upper())},
         "loggers": {
             "django": {"level": "INFO"},
+            # Scanners make these up all day; the access log has them.
+            "django.security.DisallowedHost": {"level": "CRITICAL"},
             "django.server": {"handlers": [], "propagate": True},
             # Below INFO the server writes out WebSocket frames, which are people's words.
             "uvicorn": {"handlers": [], "propagate": True, "level": "INFO"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
@@ -56,3 +57,20 @@ def test_a_page_refuses_forms_in_other_encodings(browser: Client, page: str, cha
 def test_a_page_refuses_broken_uploads(browser: Client, page: str):
     answer = browser.generic("POST", page, b"login=ada", "multipart/form-data")
     assert (answer.status_code, answer["Content-Type"]) == (400, "text/html; charset=utf-8")
+
+
+@pytest.mark.parametrize("path", ["/v1/auth/guest-login", "/llm/auth/guest-login", "/healthz", "/v1/models"])
+def test_the_api_refuses_another_servers_name_in_its_own_shape(
+    browser: Client, path: str, caplog: pytest.LogCaptureFixture
+):
+    answer = browser.generic("POST", path, headers={"host": "evil.example"})
+    assert error_of(answer) == (400, "invalid_request_error", "invalid_host")
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR or record.exc_info] == []
+    assert not User.objects.exists()
+
+
+def test_a_page_refuses_another_servers_name_with_a_page(browser: Client, caplog: pytest.LogCaptureFixture):
+    answer = browser.get("/accounts/login/", headers={"host": "evil.example"})
+    assert (answer.status_code, answer["Content-Type"]) == (400, "text/html; charset=utf-8")
+    assert b"Nothing was changed" in answer.content
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR or record.exc_info] == []
