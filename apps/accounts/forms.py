@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from allauth.account import forms
+from allauth.account.internal.flows.email_verification import consume_email_verification_rate_limit
+from allauth.account.models import EmailAddress
 from allauth.core import context
 from django.db import IntegrityError
 from django.forms import Form
@@ -76,6 +78,16 @@ class ResetPasswordForm(Worded, forms.ResetPasswordForm):
         email: str = super().clean_email()
         # Not who only claimed it: its owner would get the keys to a stranger's account.
         self.users = list(User.objects.get_queryset().proven_by(email).filter(is_active=True))
+        return email
+
+    def save(self, request: HttpRequest, **kwargs: Any) -> str:
+        email: str = self.cleaned_data["email"]
+        # Whoever waits for a link to confirm the address asks for another one here.
+        claim = EmailAddress.objects.filter(email=email, verified=False, user__is_active=True).order_by("pk").first()
+        if claim is None or User.objects.get_queryset().proven_by(email).exists():
+            return str(super().save(request, **kwargs))
+        if consume_email_verification_rate_limit(request, email):
+            claim.send_confirmation(request)
         return email
 
 

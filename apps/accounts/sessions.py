@@ -25,7 +25,7 @@ from apps.core.epoch import raise_epoch
 from apps.core.errors import Unauthenticated
 from apps.ratelimit.accounts import admit
 
-BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
+BACKEND = "apps.accounts.backends.ProvenAddressBackend"
 
 
 def actor_of(user: User) -> Actor:

@@ -7,7 +7,7 @@ from janserver.settings.places import BEHIND_TLS, PUBLIC_URL, env
 AUTH_USER_MODEL = "accounts.User"
 # What an account comes with: a personal organization and its default project.
 ACCOUNTS_PROVISIONER = "apps.projects.services.provision_personal_tenant"
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTHENTICATION_BACKENDS = ["apps.accounts.backends.ProvenAddressBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -64,6 +64,7 @@ MFA_TOTP_PERIOD = 30
 MFA_TOTP_TOLERANCE = 1
 MFA_ADAPTER = "apps.accounts.mfa.MFAAdapter"
 MFA_FORMS = {
+    "activate_totp": "apps.accounts.mfa_forms.ActivateForm",
     "authenticate": "apps.accounts.mfa_forms.CodeForm",
     "reauthenticate": "apps.accounts.mfa_forms.CodeAgainForm",
     "add_webauthn": "apps.accounts.mfa_forms.AddPasskeyForm",

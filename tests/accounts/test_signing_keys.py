@@ -99,7 +99,7 @@ def test_a_token_dies_with_its_key(key_file: Path):
     user = User.objects.create_user("ada@example.com", "analytical-engine-1")
     session = SessionStore()
     session["_auth_user_id"], session["_auth_user_hash"] = user.pk, user.get_session_auth_hash()
-    session["_auth_user_backend"] = "allauth.account.auth_backends.AuthenticationBackend"
+    session["_auth_user_backend"] = "apps.accounts.backends.ProvenAddressBackend"
     session.save()
     token, jti = sign(TokenUse.ACCESS, user, session)
     rotate()

@@ -21,7 +21,7 @@ from apps.organizations.roles import PERMISSION_SCOPES, Permission
 from tests.api_keys.conftest import Caller
 
 KEYS = "/admin/api_keys/apikey/"
-SIGN_IN = "allauth.account.auth_backends.AuthenticationBackend"
+SIGN_IN = "apps.accounts.backends.ProvenAddressBackend"
 PASSWORD = "correct-horse-9"
 
 

@@ -11,7 +11,7 @@ from django.test import Client
 
 from apps.accounts.models import User
 
-SIGN_IN = "allauth.account.auth_backends.AuthenticationBackend"
+SIGN_IN = "apps.accounts.backends.ProvenAddressBackend"
 
 
 @pytest.fixture(autouse=True)

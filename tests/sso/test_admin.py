@@ -45,7 +45,7 @@ def operator(db: None) -> User:
 @pytest.fixture
 def admin_client(operator: User) -> Client:
     client = Client()
-    client.force_login(operator, backend="allauth.account.auth_backends.AuthenticationBackend")
+    client.force_login(operator, backend="apps.accounts.backends.ProvenAddressBackend")
     return client
 
 

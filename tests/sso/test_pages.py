@@ -22,7 +22,7 @@ from tests.parts.issuer import ScriptedIssuer, answer_at, put_user
 from tests.sso.conftest import add_provider, add_user
 
 ADA = {"email": "ada@example.com", "email_verified": True, "name": "Ada Lovelace"}
-SIGN_IN = "allauth.account.auth_backends.AuthenticationBackend"
+SIGN_IN = "apps.accounts.backends.ProvenAddressBackend"
 
 
 def begin(client: Client, slug: str = "oidc", **query: str) -> str:

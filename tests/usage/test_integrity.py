@@ -218,7 +218,7 @@ def test_the_admin_lists_records_that_outlived_their_tenant(key: ApiKey, client:
     record = row(key, request_id=new_id("req"), organization_id=10**6, user_id="user_gone")
     client.force_login(
         User.objects.create_superuser("op@example.com", "x"),
-        backend="allauth.account.auth_backends.AuthenticationBackend",
+        backend="apps.accounts.backends.ProvenAddressBackend",
     )
     page = client.get("/admin/usage/usagerecord/", {"q": record.request_id})
     assert page.status_code == 200
