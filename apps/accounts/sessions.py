@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -11,7 +11,8 @@ from allauth.headless.internal.sessionkit import new_session
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.auth import HASH_SESSION_KEY, login
-from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.backends.base import SessionBase, UpdateError
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.db.models import F
@@ -87,6 +88,8 @@ def refresh_tokens(refresh_token: str) -> dict[str, Any]:
     token = verify_refresh_token(refresh_token)
     admit("refresh_session", str(token.session.session_key))
     with transaction.atomic():
+        _one_at_a_time([token.user.pk])
+        token = verify_refresh_token(refresh_token)  # it may have been signed out while this one waited
         tokens = _next_tokens(token)
         if tokens is None:
             end_session(token.session)
@@ -112,6 +115,17 @@ def _next_tokens(token: Token) -> dict[str, Any] | None:
     return _tokens(sign(TokenUse.ACCESS, token.user, token.session)[0], refresh)
 
 
+def _one_at_a_time(user_ids: Iterable[str]) -> None:
+    """
+    Make other changes to these users' sessions wait until this transaction ends.
+
+    Everything that changes sessions does this before it touches any of their rows, so no two of
+    them ever wait for each other.
+    """
+    users = User.objects.get_queryset().filter(pk__in=sorted(set(user_ids))).order_by("pk")
+    list(users.select_for_update(no_key=True).values_list("pk"))
+
+
 @transaction.atomic
 def end_session(session: SessionBase) -> None:
     """End a session and every token of it, everywhere within two seconds."""
@@ -127,6 +141,7 @@ def revoke_token(token: str) -> None:
 @transaction.atomic
 def log_out(token: str) -> None:
     """End the session of an access or refresh token. Raises Unauthenticated."""
+    _one_at_a_time([verify_token(token).user.pk])
     verified = verify_token(token)
     end_session(verified.session)
     user = verified.user
@@ -136,6 +151,7 @@ def log_out(token: str) -> None:
 @transaction.atomic
 def end_sessions_by_key(keys: list[str]) -> None:
     """As `end_session`, for sessions by their keys."""
+    _one_at_a_time(UserSession.objects.filter(session_key__in=keys).values_list("user", flat=True))
     Session.objects.filter(pk__in=keys).delete()
     RefreshTokenFamily.objects.filter(session_key__in=keys).delete()
     UserSession.objects.filter(session_key__in=keys).delete()
@@ -145,6 +161,7 @@ def end_sessions_by_key(keys: list[str]) -> None:
 @transaction.atomic
 def sign_out_everywhere(*, user: User, actor: Actor, keep: SessionBase | None = None) -> None:
     """End all of a user's sessions and tokens, in browsers and over the API; `keep` goes on."""
+    _one_at_a_time([user.pk])
     User.objects.filter(pk=user.pk).update(session_version=F("session_version") + 1)
     user.refresh_from_db(fields=["session_version"])
     kept = keep.session_key if keep is not None else None
@@ -157,9 +174,16 @@ def sign_out_everywhere(*, user: User, actor: Actor, keep: SessionBase | None = 
 
 
 def renew_session(session: SessionBase, user: User) -> None:
-    """Let a session stand although the user's password or session version changed."""
+    """
+    Let a session stand although the user's password or session version changed.
+
+    Raises SessionInterrupted if it was ended in the meantime.
+    """
     session[HASH_SESSION_KEY] = user.get_session_auth_hash()
-    session.save()
+    try:
+        session.save()
+    except UpdateError:
+        raise SessionInterrupted("The session was ended in the meantime.") from None
 
 
 @transaction.atomic

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from apps.accounts.models import User
+from apps.accounts.models import User, UserQuerySet
 from apps.accounts.services import SEEN_EVERY
 from apps.accounts.sessions import end_sessions_by_key
 from apps.audit.services import SYSTEM, Action, Actor, record
@@ -53,8 +53,17 @@ def purge_guests() -> int:
     """Delete guests that made no request for GUEST_HOURS, with all they own. Returns how many."""
     silent_since = timezone.now() - datetime.timedelta(hours=settings.GUEST_HOURS) - SEEN_EVERY
     purged = 0
-    while guests := list(User.objects.get_queryset().silent_guests(silent_since)[:_PURGE_AT_ONCE]):
-        for guest in guests:
-            delete_account(user=guest, actor=SYSTEM, reason="guest fell silent")
-        purged += len(guests)
+    silent = User.objects.get_queryset().silent_guests(silent_since)
+    while guest_ids := list(silent.values_list("pk", flat=True)[:_PURGE_AT_ONCE]):
+        purged += sum(_purge(guest_id, silent) for guest_id in guest_ids)
     return purged
+
+
+@transaction.atomic
+def _purge(guest_id: str, silent: UserQuerySet) -> bool:
+    """Delete one of them, unless it came back or became an account since it was listed."""
+    guest = silent.select_for_update().filter(pk=guest_id).first()
+    if guest is None:
+        return False
+    delete_account(user=guest, actor=SYSTEM, reason="guest fell silent")
+    return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.sessions.exceptions import SessionInterrupted
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -11,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.accounts import services
-from apps.accounts.tokens import verify_access_token
+from apps.accounts.tokens import invalid_token, verify_access_token
 from apps.core.errors import Conflict
 from apps.core.http.bearer import bearer_of
 from apps.core.http.serializers import StrictSerializer
@@ -76,7 +77,10 @@ class UpgradeView(APIView):
             raise Conflict("Only a guest can be upgraded.", code="not_a_guest")
         token = verify_access_token(bearer_of(request.headers.get("Authorization")) or "")
         fields = wanted.validated_data
-        services.upgrade_guest(guest=token.user, session=token.session, **fields)
+        try:
+            services.upgrade_guest(guest=token.user, session=token.session, **fields)
+        except SessionInterrupted:
+            raise invalid_token() from None
         guest = token.user
         return Response(
             {
