@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from allauth.core.internal.cryptokit import normalize_user_code
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.base.forms import AuthenticateForm, BaseAuthenticateForm, ReauthenticateForm
 from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.forms import ActivateTOTPForm
 from allauth.mfa.webauthn.forms import (
     AddWebAuthnForm,
     AuthenticateWebAuthnForm,
@@ -23,18 +25,33 @@ from django.conf import settings
 from django.core.cache import cache
 from fido2.webauthn import AuthenticationResponse, AuthenticatorAttestationResponse, RegistrationResponse
 
+from apps.accounts.models import User
+
+
+def _use(user: User, code: str) -> bool:
+    """Remember that a code of the app was used, for as long as it is good. Returns whether it is the first time."""
+    # allauth remembers it for one step of time, if at all; with tolerance it is good for three.
+    steps = 2 * settings.MFA_TOTP_TOLERANCE + 1
+    key = f"jan.totp.used?user={user.pk}&code={normalize_user_code(code)}"
+    return bool(cache.add(key, "y", timeout=steps * settings.MFA_TOTP_PERIOD))
+
 
 class _GoodOnce(BaseAuthenticateForm):
-    """allauth remembers a used code for one step of time; with tolerance it is good for three."""
+    def clean_code(self) -> str:
+        code: str = super().clean_code()
+        if self.authenticator.type == Authenticator.Type.TOTP and not _use(self.user, code):
+            self._emit_authentication_failed(self.authenticator)
+            raise get_adapter().validation_error("incorrect_code")
+        return code
+
+
+class ActivateForm(ActivateTOTPForm):
+    """Setting up an authenticator app. The code that proves it is at hand does not sign in as well."""
 
     def clean_code(self) -> str:
         code: str = super().clean_code()
-        if self.authenticator.type == Authenticator.Type.TOTP:
-            steps = 2 * settings.MFA_TOTP_TOLERANCE + 1
-            key = f"jan.totp.used?user={self.user.pk}&code={''.join(code.split())}"
-            if not cache.add(key, "y", timeout=steps * settings.MFA_TOTP_PERIOD):
-                self._emit_authentication_failed(self.authenticator)
-                raise get_adapter().validation_error("incorrect_code")
+        if not _use(self.user, code):
+            raise get_adapter().validation_error("incorrect_code")
         return code
 
 

@@ -163,12 +163,26 @@ def test_a_code_of_another_time_does_not(protected: User, step: int):
 def test_a_code_is_good_once(protected: User):
     first, second, used = sign_in(protected), sign_in(protected), code()
     assert first.post(SECOND_STEP, {"code": used}).status_code == 302
-    for replayed in (used, f"{used[:3]} {used[3:]}"):
+    for replayed in (used, f"{used[:3]} {used[3:]}", f"{used[:3]}-{used[3:]}"):
         assert second.post(SECOND_STEP, {"code": replayed}).status_code == 200
     # allauth's memory of it ends after one step, while it is still good.
     assert cache.delete(f"allauth.mfa.totp.used?user={protected.pk}&code={used}")
-    assert second.post(SECOND_STEP, {"code": used}).status_code == 200
+    assert second.post(SECOND_STEP, {"code": f"{used[:3]}-{used[3:]}"}).status_code == 200
     assert not is_signed_in(second)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_code_that_set_the_app_up_does_not_sign_in_as_well(person: User):
+    browser = sign_in(person)
+    confirm(browser)
+    secret = str(browser.get("/accounts/2fa/totp/activate/").context["form"].secret)
+    used = code(secret)
+    assert browser.post("/accounts/2fa/totp/activate/", {"code": used}).status_code == 302
+    again = sign_in(person)
+    answer = again.post(SECOND_STEP, {"code": used})
+    assert (answer.status_code, answer.context["form"].errors) == (200, {"code": ["Incorrect code."]})
+    assert not is_signed_in(again)
+    assert again.post(SECOND_STEP, {"code": code(secret, step=1)}).status_code == 302
 
 
 def test_a_recovery_code_is_good_once(protected: User):
