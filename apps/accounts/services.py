@@ -8,6 +8,7 @@ from typing import Any
 
 from allauth.account.adapter import get_adapter
 from allauth.account.models import EmailAddress
+from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.sessions.backends.base import SessionBase
 from django.core.exceptions import ValidationError
@@ -16,10 +17,11 @@ from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
 
+from apps.accounts.invitations import SignUp
 from apps.accounts.models import User
 from apps.accounts.sessions import actor_of, issue_tokens, renew_session
 from apps.audit.services import Action, record
-from apps.core.errors import BadRequest, Conflict
+from apps.core.errors import BadRequest, Conflict, Forbidden
 from apps.core.ids import random_base62
 from apps.ratelimit.accounts import refused
 
@@ -57,9 +59,12 @@ def upgrade_guest(
 
     The address belongs to the account only once the link mailed to it is followed: until then
     nobody signs in with it, the account's `email` is empty, and another call names another
-    address. Whether it is taken shows in what is mailed and nowhere else. Raises BadRequest for
-    an address or password that is not accepted, Conflict if the user is no guest (any more).
+    address. Whether it is taken shows in what is mailed and nowhere else. Raises Forbidden
+    (`signup_closed`) where not everybody may sign up, BadRequest for an address or password that
+    is not accepted, Conflict if the user is no guest (any more).
     """
+    if settings.SIGNUP != SignUp.OPEN:
+        raise Forbidden("Nobody may sign up here without an invitation.", code="signup_closed")
     email = email.strip().lower()
     _accept("email", lambda: get_adapter().clean_email(email))
     User.objects.get_queryset().select_for_update().get(pk=guest.pk)

@@ -244,3 +244,14 @@ def test_a_taken_address_is_answered_alike_and_its_owner_is_told():
     assert EmailAddress.objects.get(email="ada@example.com", verified=True).user == owner
     owner.refresh_from_db()
     assert owner.email == "ada@example.com"
+
+
+@pytest.mark.parametrize("mode", ["closed", "invitation"])
+def test_nobody_upgrades_where_sign_up_is_not_open(guest: Guest, settings: Any, mode: str):
+    settings.SIGNUP = mode
+    before = User.objects.filter(pk=guest.user_id).values().get()
+    answer = guest.upgrade(email="ada@example.com", password="engine-no-1!")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "signup_closed")
+    assert User.objects.filter(pk=guest.user_id).values().get() == before
+    assert not EmailAddress.objects.exists()
+    assert mail.outbox == []
