@@ -22,7 +22,8 @@ class Command(BaseCommand):
         if collect_static():
             self._say("Collected static files.")
         operator = prepare_operator()
-        self._say("Looking for model servers …")
+        if settings.DISCOVER_PROVIDERS:
+            self._say("Looking for model servers …")
         stop = threading.Event()
         for warning in register_providers(stop):
             self._say(f"  {warning}")
