@@ -18,6 +18,8 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _ONCE = frozenset(
     {b"authorization", b"x-api-key", b"content-length", b"host", b"openai-organization", b"openai-project"}
 )
+# A NUL as quoted cookies write it (RFC 2109), which PostgreSQL takes in no text.
+_COOKIE_NUL = b"\\000"
 # Headers by which proxies of other products vouch for a caller. Ours does not listen to any.
 _TRUST = re.compile(rb"x[-_](?:user|auth|principal|consumer|scopes)[-_a-z]*")
 # The same routes answer under each of these; the first is canonical.
@@ -41,8 +43,8 @@ def read_headers(scope: dict[str, Any]) -> dict[str, str]:
     """
     Return the headers by lower-case name, the last one of a name winning, trust headers left out.
 
-    Raises HeadersTooLarge, or BadRequest for a credential sent twice, a NUL in the URL, or a
-    header name with an underscore that would pass for another one.
+    Raises HeadersTooLarge, or BadRequest for a credential sent twice, a NUL in the URL or in a
+    cookie, or a header name with an underscore that would pass for another one.
     """
     raw: list[tuple[bytes, bytes]] = scope["headers"]
     if len(raw) > MAX_HEADERS or sum(len(name) + len(value) for name, value in raw) > MAX_HEADER_BYTES:
@@ -51,6 +53,8 @@ def read_headers(scope: dict[str, Any]) -> dict[str, str]:
     for name, value in raw:
         if name in _ONCE and name.decode() in headers:
             raise BadRequest(f"The header {name.decode()} was sent twice.", code="duplicate_header")
+        if name == b"cookie" and _COOKIE_NUL in value:
+            raise BadRequest("A cookie holds a NUL character.", code="invalid_cookie")
         headers[name.decode("latin-1")] = value.decode("latin-1")
     if "\x00" in scope["path"] or "%00" in scope.get("query_string", b"").decode("latin-1"):
         raise BadRequest("The URL holds a NUL character.", code="invalid_url")

@@ -83,6 +83,20 @@ def test_bad_headers_are_refused(live_pg: Server, path, headers, status, code):
     assert error_of(answer)[:2] == (status, code)
 
 
+@pytest.mark.parametrize(
+    "cookies",
+    [
+        [r'jan_session="abcd\000efghijk"'],
+        [r'a=b; jan_csrf="\0000"'],
+        [r'jan_session="abcd\000', 'efghijk"'],  # Django reads both headers as one
+    ],
+)
+@pytest.mark.parametrize("path", ["/", "/accounts/login/", "/admin/", "/v1/models"])
+def test_a_nul_in_a_cookie_is_refused(live_pg: Server, path, cookies):
+    answer = httpx2.get(live_pg.base_url + path, headers=[("cookie", cookie) for cookie in cookies])
+    assert error_of(answer)[:2] == (400, "invalid_cookie")
+
+
 def test_trust_headers_are_not_believed(live_pg: Server):
     headers = {"x-user-id": "user_1", "x-auth-method": "jwt", "x-principal-id": "user_1"}
     answer = httpx2.get(live_pg.base_url + "/v1/auth/me", headers=headers)
