@@ -20,6 +20,8 @@ _ONCE = frozenset(
 )
 # A NUL as quoted cookies write it (RFC 2109), which PostgreSQL takes in no text.
 _COOKIE_NUL = b"\\000"
+# Addresses as some proxies forward them: in brackets, with the port.
+_WITH_PORT = re.compile(r"\[(.+)\](?::\d+)?|([\d.]+):\d+")
 # Headers by which proxies of other products vouch for a caller. Ours does not listen to any.
 _TRUST = re.compile(rb"x[-_](?:user|auth|principal|consumer|scopes)[-_a-z]*")
 # The same routes answer under each of these; the first is canonical.
@@ -84,7 +86,12 @@ def address_of(scope: dict[str, Any]) -> str:
         return peer
     lines = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
     hops = ",".join(lines).split(",")
-    return (_plain(hops[-trusted].strip().strip("[]")) if len(hops) >= trusted else None) or peer
+    return (_plain(_without_port(hops[-trusted].strip())) if len(hops) >= trusted else None) or peer
+
+
+def _without_port(hop: str) -> str:
+    found = _WITH_PORT.fullmatch(hop)
+    return (found[1] or found[2]) if found else hop
 
 
 def _plain(address: str) -> str | None:
