@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from allauth.account.models import EmailAddress
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from django.conf import settings
@@ -31,3 +32,14 @@ class MFAAdapter(DefaultMFAAdapter):
     def generate_authenticator_name(self, user: User, type: str) -> str:  # noqa: A002  allauth's name for it
         number = Authenticator.objects.filter(user=user, type=type).count() + 1
         return "Passkey" if number == 1 else f"Passkey {number}"
+
+
+def is_main_address_open(user: User) -> bool:
+    """
+    Whether the account's main address still waits to be confirmed, which keeps factors from being set up.
+
+    Whoever claims an address that is somebody else's could lock that person out of it. Further
+    addresses do not matter: they are nobody's way in before they are confirmed.
+    """
+    addresses = EmailAddress.objects.filter(user=user)
+    return addresses.exists() and not addresses.filter(primary=True, verified=True).exists()

@@ -16,8 +16,12 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from apps.accounts.acting import acting_of
+from apps.accounts.mfa import is_main_address_open
+from apps.accounts.models import User
 
 ENOUGH = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
+# Where a second factor is set up.
+NEW_FACTOR = frozenset({"mfa_activate_totp", "mfa_add_webauthn"})
 # Where a password is changed, and the way out.
 WITHOUT_NEW_PASSWORD = frozenset({"account_change_password", "account_set_password", "account_logout"})
 
@@ -25,10 +29,11 @@ WITHOUT_NEW_PASSWORD = frozenset({"account_change_password", "account_set_passwo
 class AccountPolicyMiddleware:
     """
     People whose password has to change see nothing but the page for it, and, with `OPERATOR_MFA`,
-    operators see nothing of the admin before a second factor was used in this session.
+    operators see nothing of the admin before a second factor was used in this session. Nobody sets
+    one up before the main address is confirmed.
 
     It is about pages. The API reads no cookie: tokens and keys are not made with a password, so
-    neither rule touches them; whoever distrusts an account also signs it out everywhere.
+    no rule touches them; whoever distrusts an account also signs it out everywhere.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -46,7 +51,17 @@ class AccountPolicyMiddleware:
             return self._to_new_password(request)
         if settings.OPERATOR_MFA and request.path.startswith("/admin/") and request.user.is_staff:
             return self._to_second_factor(request)
-        return None
+        return self._to_addresses(request, request.user)
+
+    @staticmethod
+    def _to_addresses(request: HttpRequest, user: User) -> HttpResponse | None:
+        match = request.resolver_match
+        if match is None or match.view_name not in NEW_FACTOR or not is_main_address_open(user):
+            return None
+        messages.error(
+            request, "Confirm your main address before you set up a second step: this page sends you the link again."
+        )
+        return redirect("account_email")
 
     @staticmethod
     def _to_new_password(request: HttpRequest) -> HttpResponse | None:

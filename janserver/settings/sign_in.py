@@ -62,6 +62,8 @@ MFA_TOTP_ISSUER = "Jan Server"
 # Seconds, and how many steps before and after now are taken as well: clocks differ, and people type (RFC 6238, 5.2).
 MFA_TOTP_PERIOD = 30
 MFA_TOTP_TOLERANCE = 1
+# allauth would refuse while any address is unconfirmed; AccountPolicyMiddleware asks about the main one.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
 MFA_ADAPTER = "apps.accounts.mfa.MFAAdapter"
 MFA_FORMS = {
     "activate_totp": "apps.accounts.mfa_forms.ActivateForm",

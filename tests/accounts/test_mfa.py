@@ -297,13 +297,31 @@ def operator(db: None) -> User:
     return user
 
 
-def test_an_unconfirmed_address_keeps_a_factor_from_being_set_up(person: User):
+@pytest.mark.parametrize("page", ["/accounts/2fa/totp/activate/", "/accounts/2fa/webauthn/add/"])
+def test_an_unconfirmed_main_address_keeps_a_factor_from_being_set_up(person: User, page: str):
     # Whoever claims an address that is somebody else's could lock that person out of it.
+    client = sign_in(person)
+    confirm(client)
+    client.get("/accounts/2fa/totp/activate/")
+    EmailAddress.objects.update(verified=False)
+    for answer in (client.get(page), client.post(page, {"code": code(client.session["mfa.totp.secret"])})):
+        assert (answer.status_code, answer["Location"]) == (302, "/accounts/email/")
+    shown = client.get("/accounts/email/").content.decode()
+    assert "Confirm your main address before you set up a second step: this page sends you the link again." in shown
+    assert "Send the link again" in shown
+    assert not Authenticator.objects.exists()
+
+
+@pytest.mark.parametrize("page", ["/accounts/2fa/totp/activate/", "/accounts/2fa/webauthn/add/"])
+def test_another_address_that_is_not_confirmed_does_not(person: User, page: str):
     EmailAddress.objects.create(user=person, email="other@example.com")
     client = sign_in(person)
-    answer = client.get("/accounts/2fa/totp/activate/")
-    assert (answer.status_code, answer["Location"]) == (302, "/accounts/2fa/")
-    assert "until you have verified your email address" in client.get("/accounts/2fa/").content.decode()
+    confirm(client)
+    assert client.get(page).status_code == 200
+    enrol(client)
+    assert Authenticator.objects.filter(user=person, type="totp").exists()
+    assert client.post("/accounts/email/", {"email": "third@example.com", "action_add": ""}).status_code == 302
+    assert EmailAddress.objects.filter(user=person, verified=False).count() == 2
 
 
 def test_operators_without_a_factor_are_sent_to_set_one_up(operator: User, settings: Any):
