@@ -14,6 +14,7 @@ from apps.console.urls import admin_urlpatterns
 from apps.health.urls import root_urlpatterns as health_urls
 from apps.projects.urls import auth_urlpatterns as upgrade_urls
 from apps.sso.urls import auth_urlpatterns as sso_urls
+from apps.sso.urls import page_urlpatterns as sso_pages
 
 admin.autodiscover()
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
@@ -44,6 +45,7 @@ urlpatterns = [
     path("admin/", include(admin_urlpatterns)),
     path("admin/", admin.site.urls),
     path("accounts/", include(account_pages)),
+    path("accounts/", include(sso_pages)),
     path("accounts/", include("allauth.urls")),
     path("", include("apps.console.urls")),
 ]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from allauth.account.models import EmailAddress
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
-from allauth.socialaccount.models import SocialApp, SocialLogin
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialLogin
 from allauth.socialaccount.providers.base import AuthProcess
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
@@ -19,7 +22,15 @@ from apps.audit.services import SYSTEM, Action, Actor, record
 from apps.core.errors import AppError
 from apps.core.http.errors import status_of
 from apps.sso.models import IdentityProvider, ProviderKind
-from apps.sso.people import Profile, check_welcome, keep_membership, record_connection, user_to_join
+from apps.sso.people import (
+    Profile,
+    check_welcome,
+    keep_membership,
+    record_connection,
+    rules_for,
+    sso_required,
+    user_to_join,
+)
 from apps.sso.provider import ALLAUTH_ID
 from apps.sso.saml import saml_settings
 
@@ -58,6 +69,10 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
         if sociallogin.is_existing:
             keep_membership(row, sociallogin.user, profile.claims)
 
+    def validate_disconnect(self, account: SocialAccount, accounts: QuerySet[SocialAccount]) -> None:
+        if rules := rules_for(account.user):
+            raise ValidationError(sso_required(rules[0]).message, code="sso_required")
+
     def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
         return True  # `pre_social_login` has refused whoever may not
 
@@ -69,7 +84,11 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
     @transaction.atomic
     def save_user(self, request: HttpRequest, sociallogin: SocialLogin, form: Any = None) -> User:
         user: User = super().save_user(request, sociallogin, form)
-        row = sociallogin.provider.row
+        row, email = sociallogin.provider.row, sociallogin.profile.email
+        if email and not EmailAddress.objects.filter(user=user, email=email).exists():
+            # allauth asks the account adapter about it, which refuses addresses that have to come this way.
+            address = EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
+            EmailAddress.objects.fill_cache_for_user(user, [address])
         record(Action.USER_ADDED, actor=SYSTEM, target_kind="user", target_id=user.pk, provider=row.slug)
         record_connection(row, user)
         keep_membership(row, user, sociallogin.profile.claims)

@@ -187,12 +187,20 @@ def _are_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(each, str) and each for each in value)
 
 
+def domain_of(email: str) -> str:
+    """Return the part of an address that rules are about."""
+    return email.rpartition("@")[2].strip().lower()
+
+
 class SSODomainQuerySet(EpochQuerySet["SSODomain"]):
     def requiring(self, email: str) -> SSODomain | None:
         """Return the rule that an address has to sign in with a provider, if there is one in force."""
-        domain = email.rpartition("@")[2].strip().lower()
-        rules = self.filter(domain=domain, is_required=True, provider__is_enabled=True)
-        return rules.select_related("provider", "organization").first()
+        return self.in_force().filter(domain=domain_of(email)).first()
+
+    def in_force(self) -> Self:
+        """Return the rules that somebody has to sign in with a provider."""
+        rules = self.filter(is_required=True, provider__is_enabled=True)
+        return rules.select_related("provider", "organization")
 
     def is_vouched_for(self, email: str, *, by: IdentityProvider) -> bool:
         """Say whether the address is of a domain of that provider."""

@@ -1,20 +1,28 @@
-"""Signing in with a provider in the browser: allauth's two views, for any of our rows."""
+"""
+Signing in with a provider in the browser: allauth's two views, for any of our rows.
+
+And allauth's pages for other ways in, which those who have to use a provider do not get.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 from urllib.parse import urlsplit
 
+from allauth.account import views as account_views
 from allauth.socialaccount.adapter import get_adapter
 from allauth.socialaccount.providers.base.utils import respond_to_login_on_get
 from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView
 from django.core.exceptions import ImproperlyConfigured
 from django.http import Http404, HttpRequest, HttpResponse
 
+from apps.accounts.models import User
 from apps.core.errors import AppError
+from apps.sso.account_adapter import rule_binding
 from apps.sso.adapter import refusal_page
 from apps.sso.metadata import metadata_of
 from apps.sso.models import IdentityProvider, ProviderKind
+from apps.sso.people import sso_required
 from apps.sso.provider import SSOAdapter
 
 
@@ -42,6 +50,22 @@ def callback(request: HttpRequest, slug: str) -> HttpResponse:
     except AppError as refusal:
         return refusal_page(request, row, refusal)
     return response
+
+
+def email(request: HttpRequest) -> HttpResponse:
+    """allauth's page of addresses, which nobody changes who has to sign in with a provider."""
+    refusal = _refusal_of_bound(request) if request.method == "POST" else None
+    return refusal or account_views.email(request)
+
+
+def set_password(request: HttpRequest) -> HttpResponse:
+    """allauth's page for a first password."""
+    return _refusal_of_bound(request) or account_views.password_set(request)
+
+
+def _refusal_of_bound(request: HttpRequest) -> HttpResponse | None:
+    rule = rule_binding(request.user) if isinstance(request.user, User) else None
+    return refusal_page(request, rule.provider, sso_required(rule)) if rule is not None else None
 
 
 def _provider(request: HttpRequest, slug: str) -> Any:

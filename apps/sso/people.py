@@ -27,7 +27,7 @@ from apps.audit.services import SYSTEM, Action, record
 from apps.core.errors import Conflict, Forbidden
 from apps.organizations.models import Membership
 from apps.organizations.roles import Role
-from apps.sso.models import CLAIMED_ROLES, IdentityProvider, SSODomain
+from apps.sso.models import CLAIMED_ROLES, IdentityProvider, SSODomain, domain_of
 
 MAX_EMAIL, MAX_KEPT = 254, 500
 # What is kept of the claims, to say on pages whose account it is.
@@ -46,6 +46,7 @@ class Profile:
     @property
     def kept(self) -> dict[str, Any]:
         texts = {name: self.claims[name] for name in _KEPT_CLAIMS if isinstance(self.claims.get(name), str)}
+        texts |= {"email": self.email} if self.email else {}
         return {name: text.replace("\x00", " ")[:MAX_KEPT] for name, text in texts.items()}
 
 
@@ -103,6 +104,29 @@ def is_taken(email: str) -> bool:
     return EmailAddress.objects.filter(email=email).exists() or users.filter(email=email).exists()
 
 
+def rules_for(user: User) -> list[SSODomain]:
+    """
+    Return the rules that bind somebody to a provider, that of the account's own address first.
+
+    Each address proven here counts, and what a rule's provider itself says the address is: who adds
+    a private one is still one of the domain's people.
+    """
+    proven = EmailAddress.objects.filter(user=user, verified=True).values_list("email", flat=True)
+    domains = {domain_of(email) for email in (user.email or "", *proven)}
+    accounts = SocialAccount.objects.filter(user=user).values_list("provider", "extra_data")
+    said = {(slug, domain_of(str(kept.get("email", "")))) for slug, kept in accounts if isinstance(kept, dict)}
+    rules = SSODomain.objects.in_force().filter(domain__in=domains | {domain for _, domain in said})
+    binding = [rule for rule in rules if rule.domain in domains or (rule.provider.slug, rule.domain) in said]
+    return sorted(binding, key=lambda rule: rule.domain != domain_of(user.email or ""))
+
+
+def refuse_other_provider(provider: IdentityProvider, user: User) -> None:
+    """Raise Forbidden (`sso_required`) if the user is bound to providers, and this is none of them."""
+    rules = rules_for(user)
+    if rules and provider.pk not in {rule.provider_id for rule in rules}:
+        raise sso_required(rules[0])
+
+
 def refuse_foreign_provider(provider: IdentityProvider, email: str) -> None:
     """Raise Forbidden (`sso_required`) if the address has to sign in with another provider."""
     rule = SSODomain.objects.requiring(email)
@@ -128,7 +152,7 @@ def check_welcome(provider: IdentityProvider, profile: Profile, *, may_sign_up: 
     """
     user = known_user(provider, profile.subject)
     if user is not None:
-        refuse_foreign_provider(provider, user.email or "")
+        refuse_other_provider(provider, user)
         if not user.is_active:
             raise Forbidden("This account is disabled.", code="account_disabled")
         return user
@@ -140,6 +164,7 @@ def check_welcome(provider: IdentityProvider, profile: Profile, *, may_sign_up: 
         )
     refuse_foreign_provider(provider, profile.email)
     if (user := user_to_join(profile.email)) is not None:
+        refuse_other_provider(provider, user)
         return user
     if is_taken(profile.email):
         raise Conflict(
@@ -180,9 +205,12 @@ def user_of_token(provider: IdentityProvider, profile: Profile) -> User:
 
     Raises Unauthenticated if it is disabled or has to use another provider.
     """
-    user = known_user(provider, profile.subject) or _first_or_second(lambda: _meet(provider, profile))
-    rule = SSODomain.objects.requiring(user.email or "")
-    if not user.is_active or (rule is not None and rule.provider_id != provider.pk):
+    try:
+        user = known_user(provider, profile.subject) or _first_or_second(lambda: _meet(provider, profile))
+        refuse_other_provider(provider, user)
+    except Forbidden:
+        raise invalid_token() from None
+    if not user.is_active:
         raise invalid_token()
     keep_membership(provider, user, profile.claims)
     return user
@@ -193,7 +221,9 @@ def _meet(provider: IdentityProvider, profile: Profile) -> User:
     rule = SSODomain.objects.requiring(profile.email)
     is_ours = rule is None or rule.provider_id == provider.pk
     user = known_user(provider, profile.subject) or (user_to_join(profile.email) if is_ours else None)
-    if user is None:
+    if user is not None:
+        refuse_other_provider(provider, user)
+    else:
         email = profile.email if is_ours and not is_taken(profile.email) else ""
         user = _make_user(provider, profile, email=email)
     _connect(provider, profile, user)

@@ -15,6 +15,12 @@ urlpatterns = [
     path("sso/<slug:slug>/callback/", pages.callback, name="sso_callback"),
 ]
 
+# In the place of allauth's own.
+page_urlpatterns = [
+    path("email/", pages.email, name="account_email"),
+    path("password/set/", pages.set_password, name="account_set_password"),
+]
+
 auth_urlpatterns = [
     path("google", GoogleRedirectView.as_view()),
     path("google/login", GoogleLoginView.as_view()),
