@@ -25,6 +25,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from apps.accounts.addresses import normalised
 from apps.accounts.invitations import SignUp, may_sign_up
 from apps.accounts.mail import as_html
 from apps.accounts.models import User
@@ -56,7 +57,9 @@ class AccountAdapter(DefaultAccountAdapter):
         MaxLengthValidator(254)(email)
         # Between quotes anything may stand, control characters too: no mail could be sent there.
         RegexValidator('"', inverse_match=True, message="Enter an address without quotes.")(email)
-        return email
+        plain = normalised(email)
+        MaxLengthValidator(254)(plain)
+        return plain
 
     def validation_error(self, code: str, *args: Any) -> ValidationError:
         # Whatever form the tries came by, what is over a limit is answered as such.

@@ -17,4 +17,6 @@ class ProvenAddressBackend(AuthenticationBackend):
     """
 
     def _authenticate_by_email(self, email: str, password: str) -> AbstractBaseUser | None:
-        return self._check_password(User.objects.get_queryset().proven_by(email).first(), password)
+        owner = User.objects.get_queryset().proven_by(email).first()
+        user: AbstractBaseUser | None = self._check_password(owner, password)
+        return user

@@ -8,10 +8,12 @@ from allauth.account import forms
 from allauth.account.internal.flows.email_verification import consume_email_verification_rate_limit
 from allauth.account.models import EmailAddress
 from allauth.core import context
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 
+from apps.accounts.addresses import normalised
 from apps.accounts.invitations import forget, invited_address
 from apps.accounts.models import User
 from apps.accounts.self_service import sign_up
@@ -35,6 +37,9 @@ class LoginForm(Worded, forms.LoginForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["login"].widget.attrs["autocomplete"] = "username"  # what password managers fill in
+
+    def clean_login(self) -> str:
+        return normalised(super().clean_login())
 
 
 class SignupForm(Worded, forms.SignupForm):
@@ -75,7 +80,7 @@ class ResetPasswordForm(Worded, forms.ResetPasswordForm):
     labels = {"email": "E-mail"}
 
     def clean_email(self) -> str:
-        email: str = super().clean_email()
+        email = normalised(super().clean_email())
         # Not who only claimed it: its owner would get the keys to a stranger's account.
         self.users = list(User.objects.get_queryset().proven_by(email).filter(is_active=True))
         return email
@@ -97,6 +102,12 @@ class ResetPasswordKeyForm(Worded, forms.ResetPasswordKeyForm):
 
 class ChangePasswordForm(Worded, forms.ChangePasswordForm):
     labels = {"oldpassword": "Current password", "password1": "New password", "password2": "New password, again"}
+
+    def clean_password1(self) -> str:
+        password: str = self.cleaned_data["password1"]
+        if password == self.cleaned_data.get("oldpassword"):
+            raise ValidationError("Choose another password than the current one.")
+        return password
 
 
 class SetPasswordForm(Worded, forms.SetPasswordForm):

@@ -43,7 +43,7 @@ def send_invitation(*, email: str, actor: Actor) -> None:
     email = email.strip().lower()
     try:
         validate_email(email)
-        get_adapter().clean_email(email)
+        email = get_adapter().clean_email(email)
     except ValidationError as problem:
         raise BadRequest(" ".join(problem.messages), param="email") from None
     if settings.SIGNUP == SignUp.CLOSED:
@@ -53,7 +53,7 @@ def send_invitation(*, email: str, actor: Actor) -> None:
     record(Action.INVITE_SENT, actor=actor, target_kind="address", email=email)
     path = reverse("account_invitation", args=[signing.dumps(email, salt=_SALT)])
     context = {"invitation_url": f"{settings.PUBLIC_URL}{path}", "days": LIFE.days}
-    transaction.on_commit(lambda: get_adapter().send_mail("account/email/invitation", email, context))
+    transaction.on_commit(lambda: get_adapter().send_mail("account/email/invitation", email, context), robust=True)
 
 
 def address_of(token: str) -> str | None:

@@ -7,7 +7,6 @@ import logging
 import os
 from collections.abc import Sequence
 from email.utils import make_msgid
-from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -55,8 +54,13 @@ class QueueBackend(BaseEmailBackend):
             sender = sanitize_address(message.from_email, "utf-8")
             recipients = [sanitize_address(recipient, "utf-8") for recipient in message.recipients()]
             content = base64.b64encode(_bytes_of(message)).decode()
-            transaction.on_commit(partial(_hand_over, sender, recipients, content))
+            self._hand_over_on_commit(sender, recipients, content)
         return len(email_messages)
+
+    @staticmethod
+    def _hand_over_on_commit(sender: str, recipients: list[str], content: str) -> None:
+        # What was changed stays changed and is answered so, whatever becomes of the mail.
+        transaction.on_commit(lambda: _hand_over(sender, recipients, content), robust=True)
 
 
 def _hand_over(sender: str, recipients: list[str], content: str) -> None:

@@ -17,6 +17,7 @@ from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
 
+from apps.accounts.addresses import normalised
 from apps.accounts.invitations import SignUp
 from apps.accounts.models import User
 from apps.accounts.sessions import actor_of, issue_tokens, renew_session
@@ -65,8 +66,7 @@ def upgrade_guest(
     """
     if settings.SIGNUP != SignUp.OPEN:
         raise Forbidden("Nobody may sign up here without an invitation.", code="signup_closed")
-    email = email.strip().lower()
-    _accept("email", lambda: get_adapter().clean_email(email))
+    email = str(_accept("email", lambda: get_adapter().clean_email(email)))
     User.objects.get_queryset().select_for_update().get(pk=guest.pk)
     guest.refresh_from_db()
     if not guest.has_guest_rights:
@@ -82,12 +82,13 @@ def upgrade_guest(
     address = EmailAddress.objects.create(user=guest, email=email)
     limit_claims(email=email)
     record(Action.USER_UPGRADED, actor=actor_of(guest), target_kind="user", target_id=guest.pk)
-    transaction.on_commit(lambda: _ask_to_confirm(address))
+    # What is changed stays changed, whatever becomes of the mail: another call sends another one.
+    transaction.on_commit(lambda: _ask_to_confirm(address), robust=True)
 
 
-def _accept(param: str, check: Callable[[], object]) -> None:
+def _accept(param: str, check: Callable[[], object]) -> object:
     try:
-        check()
+        return check()
     except ValidationError as problem:
         raise BadRequest(" ".join(problem.messages), param=param) from None
 
@@ -153,6 +154,7 @@ def ensure_operator(*, email: str, password: str) -> bool:
 
     One that exists keeps its password.
     """
+    email = normalised(email)
     user = User.objects.get_queryset().signed_in_by(email)
     if user is not None:
         if not (user.is_staff and user.is_superuser):

@@ -183,6 +183,15 @@ def test_an_upgraded_guest_keeps_what_it_has_and_owns_its_address_once_it_follow
     assert [event.action for event in AuditEvent.objects.filter(target_id=user.pk)][-1] == "user.upgraded"
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_mail_that_cannot_be_sent_undoes_nothing(settings: Any):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
+    guest = Guest()
+    assert guest.upgrade(email="ada@example.com").status_code == 200
+    assert (guest.user.is_guest, EmailAddress.objects.get().user_id) == (False, guest.user_id)
+
+
 @pytest.mark.parametrize(
     ("body", "param"),
     [
@@ -190,6 +199,9 @@ def test_an_upgraded_guest_keeps_what_it_has_and_owns_its_address_once_it_follow
         ({"email": "nobody"}, "email"),
         ({"email": "a" * 250 + "@example.com"}, "email"),
         ({"email": ["ada@example.com"]}, "email"),
+        ({"email": "a@exam\u2028ple.de"}, "email"),
+        ({"email": "a@" + "ü" * 62 + ".de"}, "email"),
+        ({"email": "ſ@example.com"}, "email"),
         ({"email": "ada@example.com", "password": "12345678"}, "password"),
         ({"email": "ada@example.com", "password": ""}, "password"),
         ({"email": "ada@example.com", "username": ""}, "username"),

@@ -220,6 +220,39 @@ def test_an_address_is_claimed_by_a_few_at_once(client: Client, db: None, counti
     assert cost_of(lambda: sign_in(client, "grace@example.com", "wrong-password-1")) == 1
 
 
+@pytest.mark.parametrize(
+    ("typed", "known"),
+    [
+        ("Grace@ｃorp.test", "grace@corp.test"),
+        ("grace@ﬀ.de", "grace@ff.de"),
+        ("grace@Bücher.example", "grace@xn--bcher-kva.example"),
+    ],
+)
+def test_an_address_has_one_spelling(client: Client, upgraded: Any, typed: str, known: str):
+    sign_up(client, typed)
+    assert EmailAddress.objects.get().email == known
+    follow(client, mail.outbox[0])
+    assert User.objects.get().email == known
+    assert is_signed_in(client)
+    assert sign_in(Client(), typed)["location"] == "/accounts/"
+    assert sign_in(Client(), known, "wrong-password-1").status_code == 200
+    assert [row.details["email"] for row in events("login.failed")] == [known]
+    assert client.post("/accounts/email/", {"email": typed, "action_add": ""}).status_code == 200
+    assert EmailAddress.objects.count() == 1
+    cache.clear()
+    mail.outbox.clear()
+    Client().post("/accounts/password/reset/", {"email": typed})
+    sign_up(Client(), typed)
+    upgraded(email=typed)
+    with pytest.raises(Conflict):
+        send_invitation(email=typed, actor=SYSTEM)
+    assert [message.to for message in mail.outbox] == [[known]] * 3
+    assert [message.subject for message in mail.outbox] == [
+        "Choose a new password",
+        *["You have an account already"] * 2,
+    ]
+
+
 @pytest.mark.parametrize(("days", "is_left"), [(6.9, True), (7.1, False)])
 def test_an_account_nobody_confirms_ends_after_a_week(person: User, client: Client, days: float, is_left: bool):
     User.objects.filter(pk=person.pk).update(created_at=timezone.now() - timedelta(days=400))
@@ -238,6 +271,9 @@ def test_an_account_nobody_confirms_ends_after_a_week(person: User, client: Clie
         ("no-address", PASSWORD),
         ("a" * 300 + "@example.com", PASSWORD),
         ("a\x00@example.com", PASSWORD),
+        ("a@exam\u2028ple.de", PASSWORD),
+        ("a@" + "ü" * 62 + ".de", PASSWORD),
+        ("a@⑴.test", PASSWORD),
         ('"\x1c]:A"@example.com', PASSWORD),
         ("grace@example.com", "12345678"),
         ("grace@example.com", "short"),
@@ -801,6 +837,8 @@ ODD = [
     "\x00",
     "é\u2028\ud7ff💥",
     "a" * 5000 + "@example.com",
+    "a@exam\u2028ple.de",
+    "a@" + "ü" * 62 + ".de",
     '"\x01\x7f"@example.com',
     "ada@example.com\r\nBcc: all@example.com",
     "{{ user }}<script>alert(1)</script>",
