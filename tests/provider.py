@@ -25,7 +25,7 @@ MODELS = [
     "reset", "fin", "truncated", "status-400", "status-401", "status-429", "status-500", "status-503", "mad-usage",
     "no-usage", "bad-json", "crlf", "split", "odd-lines", "comments", "no-choices", "after-done", "no-done",
     "no-done-cut", "multi-line", "empty-data", "huge", "error-event", "html", "slow", "c5-d1", "c20-d5", "c40-d20",
-    "c60-d100", "c100-d20", "c300-d20",
+    "c60-d100", "c100-d20", "c300-d20", "open-end",
 ]  # fmt: skip
 _PACE = re.compile(r"c(\d+)-d(\d+)")
 
@@ -361,6 +361,14 @@ async def _after_done(turn: Turn) -> None:
     await turn.close_body()
 
 
+async def _open_end(turn: Turn) -> None:
+    """The answer is whole, its body stays open."""
+    await _begin(turn)
+    await turn.event(turn.chunk({}, "stop"))
+    await turn.raw(b"data: [DONE]\n\n")
+    await asyncio.sleep(3600)
+
+
 async def _crlf(turn: Turn) -> None:
     await turn.start()
     document = json.dumps(turn.chunk({"content": "x"})).encode()
@@ -417,6 +425,7 @@ SCRIPTS: dict[str, Script] = {
     "comments": _wire(b": ping\n\n" * 1000),
     "no-choices": _wire(b'data: {"ping": true}\n\n'),
     "after-done": _after_done,
+    "open-end": _open_end,
     "no-done": _no_done,
     "no-done-cut": _wire(end=False),
     "multi-line": _wire(b'data: {"choices": [{"index": 0,\ndata: "delta": {"content": "b"}}]}\n\n'),

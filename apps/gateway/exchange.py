@@ -95,7 +95,8 @@ class Exchange:
         Pass the provider's stream on to `sink` until its proper end.
 
         Raises AppError when it did not end properly; whether the answer had started, the sink
-        knows. Either way the exchange is settled.
+        knows. Either way the exchange is settled, a whole answer as soon as its last event is
+        written: clients hang up on `[DONE]`.
         """
         self._sink = sink
         self._filter = ChunkFilter(rename=self._rename, show_usage=self._call.include_usage)
@@ -104,12 +105,13 @@ class Exchange:
                 answer = await self._open()
                 try:
                     await self._pump(answer, sink, self._filter)
-                    await self._finish_reading(answer)
-                finally:
+                except BaseException:
                     answer.close()
+                    raise
         except BaseException as problem:
             raise self._fail(problem) from problem
         self._succeed(self._filter.usage)
+        await self._finish_reading(answer)
 
     async def _open(self) -> Answer:
         answer = await self._upstream.ask(self._target, self._call, self._request_id)
@@ -151,6 +153,8 @@ class Exchange:
                     pass
         except (TimeoutError, UpstreamFailed):
             pass
+        finally:
+            answer.close()
 
     @property
     def _rename(self) -> str | None:
@@ -164,7 +168,7 @@ class Exchange:
 
     def client_left(self, *, may_drain: bool) -> None:
         """The client is gone: read on for its usage if policy and `may_drain` allow it, else hang up."""
-        if self.client_gone:
+        if self.client_gone or self._entry.is_ended:
             return
         self.client_gone = True
         if may_drain and settings.CLIENT_GONE_POLICY == "drain":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import httpx2
 import openai
 import pytest
@@ -53,6 +55,27 @@ def test_a_stream_and_its_usage(client):
         model="plain", messages=HELLO, stream=True, stream_options={"include_usage": True}
     )
     assert list(asked)[-1].usage.completion_tokens == 5
+
+
+@pytest.mark.parametrize("model", ["plain", "open-end"])
+async def test_a_stream_read_to_its_end_is_booked_as_completed(live: Server, lenient, aclient, model: str):
+    """The SDK hangs up at `[DONE]`, before the answer's own end."""
+    ids = [f"read-{model}-{way}" for way in ("sync", "async", "text")]
+    asked = {"model": model, "messages": HELLO, "stream": True}
+    assert list(lenient.chat.completions.create(**asked, extra_headers={"x-request-id": ids[0]}))
+    stream = await aclient.chat.completions.create(**asked, extra_headers={"x-request-id": ids[1]})
+    assert [chunk async for chunk in stream]
+    assert list(
+        lenient.completions.create(model=model, prompt="hi", stream=True, extra_headers={"x-request-id": ids[2]})
+    )
+    live.settled(3)
+    script = (
+        "import json; from apps.usage.models import UsageRecord;"
+        f"rows = UsageRecord.objects.filter(request_id__in={ids!r}).order_by('accepted_at');"
+        "print(json.dumps([[row.request_id, row.state, row.status, row.error_code] for row in rows]))"
+    )
+    rows = json.loads(live.manage("shell", "--no-imports", "-c", script).stdout.splitlines()[-1])
+    assert rows == [[request_id, "completed", 200, ""] for request_id in ids]
 
 
 def test_the_stream_helper_gathers_text(client):
