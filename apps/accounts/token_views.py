@@ -35,7 +35,8 @@ class RefreshToken(StrictSerializer):
     refresh_token = serializers.CharField(required=False)
 
 
-class TokenToRevoke(StrictSerializer):
+class TokenToRevoke(serializers.Serializer[Any]):
+    # Not strict: OAuth's clients name themselves too, and RFC 7009 has unknown parameters ignored.
     token = serializers.CharField(required=False, help_text="An access or refresh token.")
     refresh_token = serializers.CharField(required=False, help_text="Another name of `token`.")
     token_type_hint = serializers.CharField(required=False, help_text="Read and not needed.")
@@ -45,7 +46,7 @@ class Done(serializers.Serializer[Any]):
     status = serializers.CharField()
 
 
-def _fields(serializer: type[StrictSerializer], request: Request) -> dict[str, Any]:
+def _fields(serializer: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
     given = serializer(data=request.data)
     given.is_valid(raise_exception=True)
     return dict(given.validated_data)
@@ -122,7 +123,8 @@ class RevokeView(APIView):
         summary="Revoke a token",
         description=(
             "Ends the session of an access or refresh token, so that every token of it stops working within two "
-            "seconds (RFC 7009). A token that is not ours, or no longer good, is answered alike."
+            "seconds (RFC 7009). A token that is not ours, or no longer good, is answered alike; parameters that "
+            "are not known are ignored."
         ),
         tags=["Authentication"],
         auth=[],
