@@ -9,6 +9,7 @@ from allauth.account.models import EmailAddress
 from apps.accounts.services import note_seen
 from apps.api_keys.authentication import Credentials, resolve
 from apps.api_keys.services import note_use, user_behind
+from apps.api_keys.tokens import KeyKind
 from apps.core.errors import Unauthenticated
 from apps.organizations.models import Membership
 from apps.organizations.roles import permissions_of
@@ -20,18 +21,23 @@ def profile_of(principal: Principal) -> dict[str, Any]:
     Return the caller's account as the caller sees it.
 
     `email` is the address it named until that is confirmed; only `email_verified` makes it its own.
+    A key sees no organization but its own; a project's key is many people's, and is not told who made it.
     """
     user = user_behind(principal)
     addresses = {address.email: address.verified for address in EmailAddress.objects.filter(user=user)}
-    email = user.email or next(iter(addresses), None)
+    is_projects = principal.key_kind == KeyKind.PROJECT
+    email = None if is_projects else user.email or next(iter(addresses), None)
+    memberships = Membership.objects.of(user.pk)
+    if principal.key_id is not None:
+        memberships = memberships.filter(organization_id=principal.organization_id)
     return {
         "id": user.pk,
         "object": "user",
         "email": email,
         "email_verified": addresses.get(email or "", False),
-        "name": user.name,
-        "username": user.username,
-        "picture": user.picture or None,
+        "name": None if is_projects else user.name,
+        "username": None if is_projects else user.username,
+        "picture": None if is_projects else user.picture or None,
         "is_guest": user.is_guest,
         "created_at": user.created_at,
         "updated_at": user.updated_at,
@@ -42,7 +48,7 @@ def profile_of(principal: Principal) -> dict[str, Any]:
                 "role": membership.role,
                 "is_personal": membership.organization.is_personal,
             }
-            for membership in Membership.objects.of(user.pk)
+            for membership in memberships
         ],
     }
 

@@ -80,8 +80,8 @@ class Me(serializers.Serializer[Any]):
     object = serializers.CharField(default="user")
     email = serializers.EmailField(allow_null=True, help_text="The address named, also while it is unverified.")
     email_verified = serializers.BooleanField()
-    name = serializers.CharField()
-    username = serializers.CharField()
+    name = serializers.CharField(allow_null=True)
+    username = serializers.CharField(allow_null=True)
     picture = serializers.CharField(allow_null=True)
     is_guest = serializers.BooleanField()
     created_at = serializers.DateTimeField()
@@ -91,8 +91,8 @@ class Me(serializers.Serializer[Any]):
 
 class UserInfo(serializers.Serializer[Any]):
     id = serializers.CharField()
-    username = serializers.CharField()
-    name = serializers.CharField()
+    username = serializers.CharField(allow_null=True)
+    name = serializers.CharField(allow_null=True)
     email = serializers.EmailField(allow_null=True)
     is_guest = serializers.BooleanField()
 
@@ -104,8 +104,8 @@ class CredentialInfo(serializers.Serializer[Any]):
     principal_id = serializers.CharField()
     user_id = serializers.CharField()
     subject = serializers.CharField()
-    username = serializers.CharField()
-    name = serializers.CharField()
+    username = serializers.CharField(allow_null=True)
+    name = serializers.CharField(allow_null=True)
     email = serializers.EmailField(allow_null=True)
     email_verified = serializers.BooleanField()
     is_guest = serializers.BooleanField()
@@ -150,7 +150,10 @@ class MeView(APIView):
     @extend_schema(
         operation_id="me",
         summary="Who is calling",
-        description="Answers for every kind of credential; for a key it is the key's user.",
+        description=(
+            "Answers for every kind of credential; for a key it is the key's user, in the key's organization. "
+            "A project key is not told its maker's address, names and picture."
+        ),
         tags=["Authentication"],
         responses={200: Me},
         examples=[OpenApiExample("A person", value=_ME, response_only=True)],

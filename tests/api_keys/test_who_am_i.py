@@ -82,6 +82,29 @@ def test_all_organizations_are_listed_the_personal_one_first(ada: Caller, eve: C
     ]
 
 
+@pytest.mark.parametrize("kind", [KeyKind.USER, KeyKind.PROJECT])
+def test_a_key_sees_no_organization_but_its_own(ada: Caller, eve: Caller, kind: KeyKind):
+    join(ada.user, eve.organization, Role.ADMIN)
+    EmailAddress.objects.create(user=ada.user, email="ada@example.com", verified=True, primary=True)
+    answer = ada.with_key(kind=kind, project=eve.project).call("GET", ME)
+    assert [(each["id"], each["role"]) for each in answer.json()["organizations"]] == [
+        (eve.organization.public_id, "admin")
+    ]
+    assert ada.organization.public_id not in answer.content.decode()
+
+
+def test_a_project_key_is_not_told_who_made_it(ada: Caller):
+    EmailAddress.objects.create(user=ada.user, email="ada@example.com", verified=True, primary=True)
+    User.objects.get_queryset().filter(pk=ada.user.pk).update(picture="https://example.com/ada.png")
+    key = ada.with_key(kind=KeyKind.PROJECT)
+    me, told = key.call("GET", ME).json(), key.call("POST", VALIDATE).json()
+    names = ("email", "name", "username", "picture", "email_verified")
+    assert (me["id"], *(me[name] for name in names)) == (ada.user.pk, None, None, None, None, False)
+    assert (told["user_id"], told["email"], told["name"], told["username"]) == (ada.user.pk, None, None, None)
+    assert told["user_info"] == {"id": ada.user.pk, "username": None, "name": None, "is_guest": False, "email": None}
+    assert told["roles"] == ["owner"]
+
+
 @pytest.mark.parametrize("by_key", [True, False])
 def test_an_account_deleted_a_moment_ago_is_nobody(ada: Caller, by_key: bool):
     """A process may know a principal for two seconds longer than its rows stand."""
