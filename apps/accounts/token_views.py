@@ -33,6 +33,8 @@ class Tokens(serializers.Serializer[Any]):
 
 class RefreshToken(StrictSerializer):
     refresh_token = serializers.CharField(required=False)
+    grant_type = serializers.ChoiceField(choices=["refresh_token"], required=False, help_text="As OAuth's clients say.")
+    client_id = serializers.CharField(required=False, help_text="Read and not needed.")
 
 
 class TokenToRevoke(serializers.Serializer[Any]):
@@ -55,6 +57,7 @@ def _fields(serializer: type[serializers.Serializer[Any]], request: Request) -> 
 class RefreshTokenView(APIView):
     authentication_classes = ()
     permission_classes = ()
+    parser_classes = (StrictJSONParser, FormParser)  # OAuth (RFC 6749, 6) speaks forms
 
     @extend_schema(
         operation_id="refreshToken",

@@ -11,6 +11,7 @@ from apps.accounts.models import RefreshTokenFamily
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
+REFRESH_PATHS = ("/v1/auth/refresh-token", "/v1/auth/refresh")
 
 
 @pytest.fixture
@@ -49,4 +50,37 @@ def test_a_revocation_is_an_object(client: Client, tokens: dict[str, str], body:
     before = newest()
     answer = client.post("/v1/auth/revoke", body, content_type=JSON)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_value")
+    assert newest() == before
+
+
+@pytest.mark.parametrize("path", REFRESH_PATHS)
+@pytest.mark.parametrize("kind", [JSON, FORM])
+@pytest.mark.parametrize("extra", [{}, {"grant_type": "refresh_token", "client_id": "a"}])
+def test_a_refresh_token_comes_as_a_form_too(
+    client: Client, tokens: dict[str, str], path: str, kind: str, extra: dict[str, str]
+):
+    fields = {**extra, "refresh_token": tokens["refresh_token"]}
+    form = "&".join(f"{name}={value}" for name, value in fields.items())
+    answer = client.post(path, form if kind == FORM else json.dumps(fields), content_type=kind)
+    assert answer.status_code == 200, answer.json()
+    assert set(answer.json()) == {"access_token", "refresh_token", "token_type", "expires_in"}
+    assert answer.json()["refresh_token"] != tokens["refresh_token"]
+    assert answer["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "param"),
+    [
+        ("grant_type=password&refresh_token={token}", "invalid_value", "grant_type"),
+        ("grant_type=refresh_token", "missing_required_parameter", "refresh_token"),
+        ("refresh_token=", "missing_required_parameter", "refresh_token"),
+        ("refresh_token={token}&odd=1", "unknown_parameter", "odd"),
+        ("refresh_token=%00", "invalid_value", "refresh_token"),
+    ],
+)
+def test_bad_refresh_forms_are_refused(client: Client, tokens: dict[str, str], body: str, code: str, param: str):
+    before = newest()
+    answer = client.post(REFRESH_PATHS[0], body.replace("{token}", tokens["refresh_token"]), content_type=FORM)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["param"]) == (400, code, param)
     assert newest() == before
