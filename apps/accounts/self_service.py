@@ -8,7 +8,7 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.db import transaction
 
 from apps.accounts.models import User
-from apps.accounts.services import give_way, limit_claims
+from apps.accounts.services import give_way
 from apps.accounts.sessions import actor_of, end_sessions_by_key, sign_out_everywhere
 from apps.audit.services import Action, record
 
@@ -29,8 +29,6 @@ def sign_up(*, email: str, password: str, is_proven: bool) -> User:
         user.email = email
         user.save(update_fields=["email"])
     address.save()
-    if not is_proven:
-        limit_claims(email=email)
     record(Action.USER_ADDED, actor=actor_of(user), target_kind="user", target_id=user.pk, email=email)
     return user
 

@@ -26,8 +26,6 @@ from apps.core.errors import BadRequest, Conflict, Forbidden
 from apps.core.ids import random_base62
 from apps.ratelimit.accounts import refused
 
-# Accounts that may claim an address nobody has proven.
-MAX_CLAIMS = 5
 UNCONFIRMED_LIFE = datetime.timedelta(days=7)
 SEEN_EVERY = datetime.timedelta(minutes=5)
 
@@ -80,7 +78,6 @@ def upgrade_guest(
         guest.save(update_fields=["password"])
         renew_session(session, guest)
     address = EmailAddress.objects.create(user=guest, email=email)
-    limit_claims(email=email)
     record(Action.USER_UPGRADED, actor=actor_of(guest), target_kind="user", target_id=guest.pk)
     # What is changed stays changed, whatever becomes of the mail: another call sends another one.
     transaction.on_commit(lambda: _ask_to_confirm(address), robust=True)
@@ -107,19 +104,13 @@ def give_way(*, address: EmailAddress) -> None:
     """
     Take an address that its owner is about to confirm from whoever only claimed it.
 
-    Anybody may type any address at sign-up; following the mailed link is the proof.
+    Anybody may type any address at sign-up; following the mailed link is the proof. Nothing else ends
+    a claim early: there is no limit that strangers could use up to end somebody's.
     """
     others = EmailAddress.objects.filter(email=address.email).exclude(user=address.user_id)
     if not others.filter(verified=True).exists():
         User.objects.get_queryset().filter(email=address.email).exclude(pk=address.user_id).update(email=None)
         _drop_claims(list(others))
-
-
-@transaction.atomic
-def limit_claims(*, email: str) -> None:
-    """Keep the newest claims of an address. Each costs a password's check whenever somebody signs in with it."""
-    claims = EmailAddress.objects.filter(email=email, verified=False)
-    _drop_claims(list(claims.order_by("-pk")[MAX_CLAIMS:]))
 
 
 @transaction.atomic
