@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from allauth.core.internal.ratelimit import get_rates
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 
@@ -11,8 +12,15 @@ from apps.core.http.errors import headers_of, response_of, status_of, unreadable
 
 # The routes that people open in browsers; all others speak JSON.
 PAGES = ("/accounts/", "/admin/")
-# allauth does not say when one of its limits ends: the window of failed sign-ins, which is the usual one.
-RETRY_SECONDS = 300
+# allauth does not say which of its limits refused. What these views refuse is their own count; elsewhere
+# it is the one of failed tries.
+_LIMITS = {
+    "account_change_password": "change_password",
+    "account_set_password": "change_password",
+    "account_email": "manage_email",
+    "account_reset_password": "reset_password",
+}
+FAILED_TRIES_SECONDS = 300
 _HEADERS: Headers = [
     (b"content-type", b"text/html; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -37,8 +45,17 @@ async def send_too_many_requests(send: Send, refusal: RateLimited, headers: Head
 
 def too_many_requests(request: HttpRequest) -> HttpResponse:
     """Django's handler for what allauth refuses: too many tries for one account."""
-    body = render_to_string("429.html", {"seconds": RETRY_SECONDS})
-    return HttpResponse(body, status=429, headers={"Retry-After": str(RETRY_SECONDS), "Cache-Control": "no-store"})
+    seconds = str(_window(request))
+    body = render_to_string("429.html", {"seconds": seconds})
+    return HttpResponse(body, status=429, headers={"Retry-After": seconds, "Cache-Control": "no-store"})
+
+
+def _window(request: HttpRequest) -> int:
+    """Return the seconds of the limit that refused; of a view's several the shortest, which is met first."""
+    match = request.resolver_match
+    action = _LIMITS.get(match.view_name) if match and match.view_name else None
+    rates = get_rates(app="allauth.account", action=action) if action else []
+    return min((int(rate.duration) for rate in rates), default=FAILED_TRIES_SECONDS)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
