@@ -11,7 +11,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from apps.accounts.models import User
+from apps.api_keys.tokens import KeyKind
 from apps.core.errors import Forbidden
+from apps.organizations.roles import Scope
 from apps.projects.principal import Principal
 from apps.usage.models import State, UsageRecord
 
@@ -19,11 +21,16 @@ WINDOW_SECONDS = 3600
 
 
 class UsageCollector(Collector):
-    """The last hour of the whole platform. Raises Forbidden for anybody but an operator."""
+    """
+    The last hour of the whole platform. Raises Forbidden for anybody but an operator.
+
+    A key given less than every right was meant for less than this, and a project's key is not the operator's.
+    """
 
     def __init__(self, principal: Principal) -> None:
-        if not User.objects.filter(pk=principal.user_id, is_staff=True).exists():
-            raise Forbidden("Only operators read metrics.", code="operator_required")
+        is_whole = principal.key_kind != KeyKind.PROJECT and principal.scopes >= frozenset(Scope)
+        if not is_whole or not User.objects.filter(pk=principal.user_id, is_staff=True, is_active=True).exists():
+            raise Forbidden("Only operators read metrics, with a personal key of all rights.", code="operator_required")
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         requests = GaugeMetricFamily(

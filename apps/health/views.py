@@ -129,14 +129,14 @@ class StatusView(APIView):
 
 
 class MetricsView(APIView):
-    """For operators' Prometheus: a key or token of an operator."""
+    """For operators' Prometheus: an operator's personal key with all rights, or token."""
 
     required_scope = ANY_CREDENTIAL
 
     @extend_schema(
         operation_id="metrics",
         summary="Metrics for Prometheus",
-        description="Operators only.",
+        description="Operators only, with a personal key that has all rights, or their own access token.",
         tags=TAG,
         responses={(200, "text/plain"): str},
     )
