@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from allauth.account.models import EmailAddress
 from django.core import mail
 from django.test import Client
