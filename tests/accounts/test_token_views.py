@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -12,6 +14,7 @@ from apps.accounts.models import RefreshTokenFamily
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
 REFRESH_PATHS = ("/v1/auth/refresh-token", "/v1/auth/refresh")
+DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
 
 
 @pytest.fixture
@@ -84,3 +87,19 @@ def test_bad_refresh_forms_are_refused(client: Client, tokens: dict[str, str], b
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error["param"]) == (400, code, param)
     assert newest() == before
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "security"),
+    [
+        *((path, "post", [{}, {"bearer": []}]) for path in REFRESH_PATHS),
+        *((path, "get", [{"bearer": []}]) for path in REFRESH_PATHS),
+        ("/v1/auth/logout", "post", [{"bearer": []}]),
+        ("/v1/auth/logout", "get", [{"bearer": []}]),
+    ],
+)
+def test_the_document_says_where_the_token_goes(path: str, method: str, security: list[dict[str, Any]]):
+    """As a security scheme: a header parameter called Authorization is ignored by what reads the document."""
+    operation = json.loads(DOCUMENT.read_text())["paths"][path][method]
+    assert operation["security"] == security
+    assert "parameters" not in operation
