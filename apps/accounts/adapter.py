@@ -13,7 +13,7 @@ from allauth.account.internal.stagekit import unstash_login
 from allauth.account.models import EmailAddress
 from allauth.account.utils import user_pk_to_url_str
 from allauth.core.exceptions import ImmediateHttpResponse
-from allauth.core.internal.ratelimit import respond_429
+from allauth.core.internal import ratelimit
 from allauth.usersessions.adapter import DefaultUserSessionsAdapter
 from allauth.usersessions.models import UserSession
 from django.conf import settings
@@ -36,6 +36,8 @@ from apps.audit.services import Action, Actor, record
 
 # Nobody's out-of-office assistant has to answer.
 _HEADERS = {"Auto-Submitted": "auto-generated"}
+# Whose limits, and which of them counts an account's failed passwords from all addresses.
+_APP, _ANYWHERE = "allauth.account", "login_failed_anywhere"
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -64,7 +66,7 @@ class AccountAdapter(DefaultAccountAdapter):
     def validation_error(self, code: str, *args: Any) -> ValidationError:
         # Whatever form the tries came by, what is over a limit is answered as such.
         if code in ("too_many_login_attempts", "rate_limited"):
-            raise ImmediateHttpResponse(respond_429(self.request))
+            raise ImmediateHttpResponse(ratelimit.respond_429(self.request))
         refusal: ValidationError = super().validation_error(code, *args)
         return refusal
 
@@ -151,9 +153,27 @@ class AccountAdapter(DefaultAccountAdapter):
         own = {urlsplit(settings.PUBLIC_URL).netloc}
         return url_has_allowed_host_and_scheme(url, allowed_hosts=own, require_https=settings.BEHIND_TLS)
 
+    # --- Tries ---
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        super().pre_authenticate(request, **credentials)
+        anywhere = ratelimit.consume(request, app=_APP, action=_ANYWHERE, key=_tried(credentials))
+        if anywhere is None:
+            raise self.validation_error("too_many_login_attempts")
+        self._login_failed_rl_usage.usage += anywhere.usage  # is taken back when the password was right
+
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
-        # allauth counts per Host header as well, so another spelling of it would be another five attempts.
-        return str(credentials.get("email", "")).lower()
+        # allauth counts per Host header, so another spelling of it would be another five attempts. And it counts
+        # all addresses together, so that five tries of anybody's would keep the account's owner out.
+        return f"{_tried(credentials)}|{ratelimit.get_ip(request)}"
+
+    def _delete_login_attempts_cached_email(self, request: HttpRequest, **credentials: Any) -> None:
+        super()._delete_login_attempts_cached_email(request, **credentials)
+        ratelimit.clear(request, app=_APP, action=_ANYWHERE, key=_tried(credentials))
+
+
+def _tried(credentials: dict[str, Any]) -> str:
+    return str(credentials.get("email", "")).lower()
 
 
 def _was_claimed_in(request: HttpRequest, user: User) -> bool:

@@ -52,9 +52,12 @@ SIGN_IN_ROUTES: tuple[tuple[str, str, str], ...] = (
 CONCURRENT_STREAMS: dict[str, int] = {"key": 20, "guest": 3, "organization": 100}
 
 # What allauth counts: tries for one account (`key`: the address typed, known or not). Addresses count at the edge.
+# `login_failed` counts passwords for an account from one address, so that nobody else's tries keep its owner out;
+# `login_failed_anywhere`, from all of them, bounds guessing from many. Codes count for the account alone.
 ACCOUNT_LIMITS: dict[str, tuple[str, ...]] = {
     "login": (),
     "login_failed": ("10/m/ip", "5/300s/key"),
+    "login_failed_anywhere": ("100/h/key",),
     "signup": (),
     "reset_password": ("5/m/key", "20/h/key"),
     "reset_password_from_key": (),

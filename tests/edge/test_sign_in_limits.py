@@ -170,16 +170,32 @@ def try_to_sign_in(email: str, password: str, address: str = "192.0.2.1") -> Any
 
 
 @pytest.mark.parametrize("email", ["ada@example.com", "nobody@example.com"])
-def test_an_account_is_guessed_at_five_times_from_wherever(person: User, email: str):
-    answers = [try_to_sign_in(email, f"wrong-{number}", f"192.0.2.{number}") for number in range(6)]
+def test_an_account_is_guessed_at_five_times_from_one_address(person: User, email: str):
+    answers = [try_to_sign_in(email, f"wrong-{number}") for number in range(6)]
     assert [answer.status_code for answer in answers] == [200] * 5 + [429]
-    refused = try_to_sign_in(email.upper(), PASSWORD, "192.0.2.99")
+    refused = try_to_sign_in(email.upper(), PASSWORD)
     assert (refused.status_code, refused["Retry-After"], refused.client.session.get("_auth_user_id")) == (
         429,
         "300",
         None,
     )
     assert b"Too many tries" in refused.content
+
+
+def test_a_stranger_does_not_lock_anybody_out(person: User):
+    answers = [try_to_sign_in("ada@example.com", f"wrong-{number}", f"192.0.2.{number % 5}") for number in range(25)]
+    assert {answer.status_code for answer in answers} == {200}
+    assert try_to_sign_in("ada@example.com", "wrong", "192.0.2.0").status_code == 429
+    own = try_to_sign_in("ada@example.com", PASSWORD, "192.0.2.99")
+    assert (own.status_code, own.client.session.get("_auth_user_id")) == (302, person.pk)
+
+
+@pytest.mark.parametrize("email", ["ada@example.com", "nobody@example.com"])
+def test_an_account_is_guessed_at_a_hundred_times_from_everywhere(person: User, email: str):
+    answers = [try_to_sign_in(email, f"wrong-{number}", f"192.0.2.{number % 25}") for number in range(100)]
+    assert {answer.status_code for answer in answers} == {200}
+    refused = try_to_sign_in(email, PASSWORD, "192.0.2.99")
+    assert (refused.status_code, refused.client.session.get("_auth_user_id")) == (429, None)
 
 
 def somebody(kind: str) -> None:
