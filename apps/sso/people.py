@@ -15,10 +15,10 @@ from allauth.account.models import EmailAddress
 from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from apps.accounts.addresses import normalised
 from apps.accounts.invitations import SignUp
 from apps.accounts.models import User
 from apps.accounts.sessions import actor_of
@@ -53,20 +53,19 @@ class Profile:
 def profile_of(provider: IdentityProvider, claims: dict[str, Any]) -> Profile:
     """Read verified claims as the provider's mapping says."""
     email = claim_at(claims, provider.email_claim)
-    email = email.strip().lower() if isinstance(email, str) else ""
+    email = _address_in(email) if isinstance(email, str) else ""
     is_believed = claims.get("email_verified") is True or provider.trusts_email
-    is_verified = is_believed and _is_address(email)
     name = claim_at(claims, provider.name_claim)
     name = " ".join(name.replace("\x00", " ").split())[:150] if isinstance(name, str) else ""
-    return Profile(str(claims["sub"]), email if is_verified else "", name, claims)
+    return Profile(str(claims["sub"]), email if is_believed else "", name, claims)
 
 
-def _is_address(text: str) -> bool:
+def _address_in(text: str) -> str:
     try:
-        validate_email(text)
+        email = normalised(text)
     except ValidationError:
-        return False
-    return len(text) <= MAX_EMAIL
+        return ""
+    return email if len(email) <= MAX_EMAIL else ""
 
 
 def claim_at(claims: dict[str, Any], path: str) -> Any:

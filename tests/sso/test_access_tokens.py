@@ -217,7 +217,15 @@ def test_the_mapping_says_where_email_and_name_stand(db, issuer: ScriptedIssuer)
     assert (user.email, user.name) == ("ada@example.com", "Ada")
 
 
-@pytest.mark.parametrize("email", ["a\x00b@example.com", "no address", "x" * 250 + "@example.com", 5, ["a@b.c"], {}])
+def test_an_address_has_one_spelling_at_providers_too(db, issuer: ScriptedIssuer):
+    accept(issuer)
+    user = user_of(issuer.access_token(email="Ada@ｃorp.test", email_verified=True))
+    assert user.email == "ada@corp.test"
+
+
+@pytest.mark.parametrize(
+    "email", ["a\x00b@example.com", "a@exam\u2028ple.de", "no address", "x" * 250 + "@example.com", 5, ["a@b.c"], {}]
+)
 def test_odd_addresses_and_names_are_no_error(db, issuer: ScriptedIssuer, email):
     accept(issuer)
     user = user_of(issuer.access_token(email=email, email_verified=True, name="A\x00" + "d" * 300))

@@ -23,6 +23,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from unfold.widgets import UnfoldAdminEmailInputWidget
 
 from apps.accounts import people
+from apps.accounts.addresses import normalised
 from apps.accounts.admin.confirm import ConfirmingAdmin
 from apps.accounts.invitations import send_invitation
 from apps.accounts.models import User
@@ -37,10 +38,11 @@ CLAIMS = 50
 
 
 class FreeEmail(forms.EmailField):
-    """Addresses are stored in lower case, so that is how they are compared for being taken."""
+    """Addresses are stored in one spelling, so that is how they are compared for being taken."""
 
     def to_python(self, value: Any) -> str:
-        return str(super().to_python(value)).lower()
+        email = str(super().to_python(value))
+        return normalised(email) if email else ""
 
 
 def _refuse_taken(email: str, user: User) -> None:
