@@ -52,9 +52,11 @@ def upgrade_guest(
     username: str = "",
     full_name: str = "",
     password: str | None = None,
-) -> None:
+) -> str:
     """
-    Make an account of a guest; what it owns, its session and its tokens stay.
+    Make an account of a guest; what it owns stays. Returns the address as it is spelled here.
+
+    Session and tokens stay until the link is followed (`start_afresh`).
 
     The address belongs to the account only once the link mailed to it is followed: until then
     nobody signs in with it, the account's `email` is empty, and another call names another
@@ -81,6 +83,7 @@ def upgrade_guest(
     record(Action.USER_UPGRADED, actor=actor_of(guest), target_kind="user", target_id=guest.pk)
     # What is changed stays changed, whatever becomes of the mail: another call sends another one.
     transaction.on_commit(lambda: _ask_to_confirm(address), robust=True)
+    return email
 
 
 def _accept(param: str, check: Callable[[], object]) -> object:

@@ -78,7 +78,7 @@ class UpgradeView(APIView):
         token = verify_access_token(bearer_of(request.headers.get("Authorization")) or "")
         fields = wanted.validated_data
         try:
-            services.upgrade_guest(guest=token.user, session=token.session, **fields)
+            email = services.upgrade_guest(guest=token.user, session=token.session, **fields)
         except SessionInterrupted:
             raise invalid_token() from None
         guest = token.user
@@ -86,7 +86,7 @@ class UpgradeView(APIView):
             {
                 "status": "upgraded",
                 "user_id": guest.pk,
-                "email": fields["email"].lower(),
+                "email": email,
                 "email_verified": False,
                 "username": guest.username,
                 "name": guest.name,

@@ -228,6 +228,10 @@ def test_a_mistyped_address_is_replaced_while_it_is_unconfirmed(guest: Guest):
     assert [(each.email, each.verified) for each in EmailAddress.objects.all()] == [("ada@example.com", False)]
 
 
+def test_the_answer_spells_the_address_as_it_is_stored(guest: Guest):
+    assert guest.upgrade(email="Ada@ｃorp.test").json()["email"] == EmailAddress.objects.get().email == "ada@corp.test"
+
+
 def test_only_a_guest_is_upgraded(guest: Guest):
     assert guest.upgrade(email="ada@example.com").status_code == 200
     address = EmailAddress.objects.get()
