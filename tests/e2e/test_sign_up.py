@@ -160,16 +160,34 @@ def test_in_production_a_worker_sends_the_mails(provider: Provider, mailbox: Mai
         assert "confirm-email" not in server.log.read_text()
 
 
+ISSUE = """
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.backends.db import SessionStore
+from django.test import RequestFactory
+from apps.accounts.models import User
+from apps.accounts.sessions import issue_tokens
+request = RequestFactory().get("/")
+request.session, request.user = SessionStore(), AnonymousUser()
+print(issue_tokens(request, User.objects.get(email="{email}"))["access_token"])
+"""
+
+
 class Person:
-    """Somebody with an account made of a guest, whose program has a token."""
+    """Somebody with an account made of a guest, and a program with a token of the account."""
 
     def __init__(self, server: Server, mailbox: Mailbox, page: Page, email: str) -> None:
         self._server, self.email = server, email
-        self._headers = {"authorization": f"Bearer {server.guest_token()}"}
-        server.call("POST", "/v1/auth/upgrade", {"email": email, "password": PASSWORD}, **self._headers)
+        guest = {"authorization": f"Bearer {server.guest_token()}"}
+        server.call("POST", "/v1/auth/upgrade", {"email": email}, **guest)
         page.goto(link_in(text_of(mailbox.take(email))))
         page.get_by_role("button", name="Yes, confirm it").click()
-        expect(page.get_by_text(f"{email} is confirmed.")).to_be_visible()
+        page.get_by_label("New password", exact=True).fill(PASSWORD)
+        page.get_by_label("New password, again").fill(PASSWORD)
+        page.get_by_role("button", name="Change password").click()
+        expect(page.get_by_role("heading", name="Password changed")).to_be_visible()
+        assert mailbox.take(email)["subject"] == "Your password was changed"
+        made = server.manage("shell", "--no-imports", "-c", ISSUE.format(email=email))
+        self._headers = {"authorization": f"Bearer {made.stdout.strip()}"}
 
     def is_admitted(self) -> bool:
         try:
