@@ -94,6 +94,7 @@ def _without_port(hop: str) -> str:
     return (found[1] or found[2]) if found else hop
 
 
+@lru_cache(maxsize=65536)
 def _plain(address: str) -> str | None:
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])

@@ -28,7 +28,15 @@ def refused(name: str, owner: str) -> RateLimited | None:
     for rule in rules(name):
         number = math.floor(now / rule.seconds)
         window = Window(rule.name, rule.per, f"limit:{name}:{owner}:{number}", rule.amount, rule.seconds, rule.unit)
-        cache.add(window.key, 0, rule.seconds)
-        if cache.incr(window.key) > rule.amount:
+        if _count(window.key, rule.seconds) > rule.amount:
             return refusal_of(Decision(window, 0, (number + 1) * rule.seconds - now, None, window))
     return None
+
+
+def _count(key: str, seconds: int) -> int:
+    cache.add(key, 0, seconds)
+    try:
+        return int(cache.incr(key))
+    except ValueError:  # forgotten between the two: Redis went away, and this process's memory begins anew
+        cache.set(key, 1, seconds)
+        return 1
