@@ -110,8 +110,11 @@ class Exchange:
                     raise
         except BaseException as problem:
             raise self._fail(problem) from problem
-        self._succeed(self._filter.usage)
-        await self._finish_reading(answer)
+        try:
+            self._succeed(self._filter.usage)
+            await self._finish_reading(answer)
+        finally:
+            answer.close()
 
     async def _open(self) -> Answer:
         answer = await self._upstream.ask(self._target, self._call, self._request_id)
@@ -153,8 +156,6 @@ class Exchange:
                     pass
         except (TimeoutError, UpstreamFailed):
             pass
-        finally:
-            answer.close()
 
     @property
     def _rename(self) -> str | None:
