@@ -38,7 +38,7 @@ class SharedCache(RedisCache):
 
     def __init__(self, server: str, params: dict[str, Any]) -> None:
         super().__init__(server, params)
-        self.own = LocMemCache("without-redis", {})
+        self.own = LocMemCache("without-redis", {"max_entries": 100_000})
 
     add = _either("add")
     get = _either("get")

@@ -165,7 +165,13 @@ if REDIS_URL:
     _layer = {"hosts": [{"address": REDIS_URL, "socket_timeout": None}]}
     CHANNEL_LAYERS: dict[str, Any] = {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": _layer}}
 else:
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    # Django would drop a third of it beyond 300 entries, counted tries and used codes with it.
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+            "OPTIONS": {"MAX_ENTRIES": 100_000},
+        }
+    }
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 CELERY_BROKER_URL = REDIS_URL or "memory://localhost"
