@@ -89,7 +89,8 @@ class ScriptedIssuer:
     An issuer that publishes `keys` and answers every code with an ID token of `claims`.
 
     `id_token` replaces the token as a whole, `is_down` lets every request fail, `asked` are the paths
-    that were requested. While `is_open` is cleared, requests wait.
+    that were requested. While `is_open` is cleared, requests wait,
+    which sets `is_waited_for`.
     """
 
     def __init__(self) -> None:
@@ -102,6 +103,7 @@ class ScriptedIssuer:
         self.is_down = False
         self.is_open = threading.Event()
         self.is_open.set()
+        self.is_waited_for = threading.Event()
         self.asked: list[str] = []
         self.forms: list[dict[str, str]] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -155,6 +157,8 @@ class ScriptedIssuer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 issuer.asked.append(self.path)
+                if not issuer.is_open.is_set():
+                    issuer.is_waited_for.set()
                 issuer.is_open.wait()
                 self._answer(issuer._documents().get(self.path))
 
