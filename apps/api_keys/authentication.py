@@ -15,9 +15,9 @@ from apps.api_keys.tokens import is_well_formed
 from apps.core.errors import BadRequest, Forbidden, Unauthenticated
 from apps.core.http.bearer import bearer_of
 from apps.organizations.models import Membership, Organization
+from apps.organizations.principal import Principal
 from apps.organizations.roles import Scope, scopes_of
 from apps.projects.models import Project, default_project
-from apps.projects.principal import Principal
 from apps.sso.services import verify_foreign_token
 
 # Where the edge leaves the caller for Django and Channels.

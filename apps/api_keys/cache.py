@@ -12,7 +12,7 @@ from apps.api_keys.services import note_use
 from apps.core.db import in_db_thread, in_patient_db_thread
 from apps.core.errors import AppError, ServiceUnavailable
 from apps.core.freshness import Watch
-from apps.projects.principal import Principal
+from apps.organizations.principal import Principal
 
 MAX_ENTRIES = 100_000
 # How long a credential that proved nothing is refused without asking again.

@@ -12,8 +12,8 @@ from apps.api_keys.services import note_use, user_behind
 from apps.api_keys.tokens import KeyKind
 from apps.core.errors import Unauthenticated
 from apps.organizations.models import Membership
+from apps.organizations.principal import Principal
 from apps.organizations.roles import permissions_of
-from apps.projects.principal import Principal
 
 
 def profile_of(principal: Principal) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from apps.api_keys.identity import introspect, profile_of
 from apps.api_keys.tokens import is_well_formed
 from apps.core.errors import Unauthenticated
 from apps.core.http.serializers import StrictSerializer
-from apps.projects.permissions import ANY_CREDENTIAL, principal_of
+from apps.organizations.permissions import ANY_CREDENTIAL, principal_of
 
 _ME = {
     "id": "user_4Xn0b1Jq8sT2vW5yZ7aC9dE3",

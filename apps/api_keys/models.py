@@ -15,9 +15,9 @@ from apps.api_keys.tokens import PREFIXES, KeyKind, digests, is_well_formed
 from apps.core.epoch import EpochModel, EpochQuerySet
 from apps.core.ids import PublicIdField
 from apps.organizations.models import Organization
+from apps.organizations.principal import Principal
 from apps.organizations.roles import Permission, Scope, permissions_of
 from apps.projects.models import Project
-from apps.projects.principal import Principal
 
 _SCOPES = frozenset(Scope)
 

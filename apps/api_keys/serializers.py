@@ -11,8 +11,8 @@ from apps.api_keys.models import ApiKey
 from apps.api_keys.tokens import KeyKind
 from apps.core.errors import Forbidden
 from apps.core.http.serializers import StrictSerializer
+from apps.organizations.principal import Principal
 from apps.organizations.roles import PERMISSION_SCOPES, Permission, Scope
-from apps.projects.principal import Principal
 
 
 class NewKey(StrictSerializer):

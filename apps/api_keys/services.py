@@ -18,9 +18,9 @@ from apps.api_keys.tokens import KeyKind, digests, new_token
 from apps.audit.services import Action, Actor, record
 from apps.core.errors import BadRequest, Conflict, Forbidden, NotFound, Unauthenticated
 from apps.organizations.models import Membership
+from apps.organizations.principal import Principal
 from apps.organizations.roles import Scope, scopes_of
 from apps.projects.models import Project
-from apps.projects.principal import Principal
 
 LAST_USED_EVERY = datetime.timedelta(minutes=1)
 MAX_LIFE = datetime.timedelta(days=3650)

@@ -17,8 +17,8 @@ from apps.api_keys.serializers import ApiKeyList, ApiKeySerializer, CreatedApiKe
 from apps.api_keys.tokens import KeyKind
 from apps.core.errors import Forbidden, NotFound
 from apps.core.http.pagination import paginate
+from apps.organizations.permissions import principal_of
 from apps.organizations.roles import Scope
-from apps.projects.permissions import principal_of
 
 _KEY = {
     "id": "key_7Qm2b1Jq8sT2vW5yZ7aC9dE3",

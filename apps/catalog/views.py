@@ -15,8 +15,8 @@ from rest_framework.views import APIView
 from apps.catalog.models import Provider
 from apps.catalog.queries import Listed, callable_models
 from apps.core.errors import NotFound
+from apps.organizations.permissions import HasScope, principal_of
 from apps.organizations.roles import Scope
-from apps.projects.permissions import HasScope, principal_of
 
 _MODEL = {
     "id": "meta/llama-3.3-70b",

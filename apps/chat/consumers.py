@@ -29,8 +29,8 @@ from apps.gateway.calls import Call
 from apps.gateway.chunks import DONE
 from apps.gateway.exchange import Exchange
 from apps.gateway.runtime import SCOPE_ADDRESS, SCOPE_RUNTIME, Runtime
-from apps.projects.permissions import unauthenticated
-from apps.projects.principal import Principal
+from apps.organizations.permissions import unauthenticated
+from apps.organizations.principal import Principal
 from apps.ratelimit.backends import StreamSlot
 from apps.ratelimit.limiter import refusal_of
 from apps.ratelimit.policy import Caller, windows_for

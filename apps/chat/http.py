@@ -14,7 +14,7 @@ from apps.gateway.calls import Call
 from apps.gateway.exchange import Exchange
 from apps.gateway.services import Gateway
 from apps.gateway.sse import write_events
-from apps.projects.principal import Principal
+from apps.organizations.principal import Principal
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]

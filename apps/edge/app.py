@@ -32,8 +32,8 @@ from apps.edge.requests import (
 )
 from apps.gateway.calls import BODIES, Call
 from apps.gateway.runtime import SCOPE_ADDRESS, SCOPE_RUNTIME, Runtime
-from apps.projects.permissions import unauthenticated
-from apps.projects.principal import Principal
+from apps.organizations.permissions import unauthenticated
+from apps.organizations.principal import Principal
 from apps.ratelimit.backends import StreamSlot
 from apps.ratelimit.limiter import Decision, headers_of, refusal_of
 from apps.ratelimit.policy import Caller, windows_for

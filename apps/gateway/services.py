@@ -14,8 +14,8 @@ from apps.core.lifecycle import lifecycle
 from apps.gateway.calls import Call
 from apps.gateway.exchange import Exchange
 from apps.gateway.upstream import Upstream
+from apps.organizations.principal import Principal
 from apps.organizations.roles import Scope
-from apps.projects.principal import Principal
 from apps.usage.journal import Accepted, Journal
 
 CHECK_EVERY = 0.5

@@ -13,8 +13,8 @@ from prometheus_client.registry import Collector
 from apps.accounts.models import User
 from apps.api_keys.tokens import KeyKind
 from apps.core.errors import Forbidden
+from apps.organizations.principal import Principal
 from apps.organizations.roles import Scope
-from apps.projects.principal import Principal
 from apps.usage.models import State, UsageRecord
 
 WINDOW_SECONDS = 3600

@@ -22,7 +22,7 @@ from rest_framework.views import APIView
 from apps.core.errors import ServiceUnavailable
 from apps.core.lifecycle import STARTED_AT, lifecycle
 from apps.health.metrics import UsageCollector
-from apps.projects.permissions import ANY_CREDENTIAL, principal_of
+from apps.organizations.permissions import ANY_CREDENTIAL, principal_of
 
 TAG = ["Operation"]
 

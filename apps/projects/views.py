@@ -16,7 +16,7 @@ from apps.accounts.tokens import invalid_token, verify_access_token
 from apps.core.errors import Conflict
 from apps.core.http.bearer import bearer_of
 from apps.core.http.serializers import StrictSerializer
-from apps.projects.permissions import ANY_CREDENTIAL, principal_of
+from apps.organizations.permissions import ANY_CREDENTIAL, principal_of
 
 
 class Upgrade(StrictSerializer):

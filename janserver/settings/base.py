@@ -310,7 +310,7 @@ CONTENT_SECURITY_POLICY = {
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["apps.api_keys.authentication.PrincipalAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["apps.projects.permissions.HasScope"],
+    "DEFAULT_PERMISSION_CLASSES": ["apps.organizations.permissions.HasScope"],
     "DEFAULT_PARSER_CLASSES": ["apps.core.http.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",

@@ -23,7 +23,7 @@ from apps.core.errors import AppError, ServiceUnavailable, Unauthenticated
 from apps.core.freshness import Watch
 from apps.organizations.models import Membership, Organization
 from apps.projects.models import Project
-from apps.projects.principal import Principal
+from apps.organizations.principal import Principal
 from apps.projects.services import create_organization
 from apps.sso import remote
 from apps.sso.keys import key_for
