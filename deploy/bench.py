@@ -42,10 +42,10 @@ def main() -> int:
     drainer = subprocess.Popen([*manage, "drain_usage"], cwd=ROOT, env=env)
     make_key = (
         "from apps.edge.startup import prepare_operator; prepare_operator();"
-        "from apps.accounts.models import User; from apps.api_keys.services import create_key;"
+        "from apps.accounts.models import User; from apps.api_keys.services import Holder, create_key;"
         "from apps.api_keys.tokens import KeyKind; from apps.projects.models import Project;"
         "project = Project.objects.get(is_default=True);"
-        "print(create_key(kind=KeyKind.PROJECT, name='bench', project=project, user=User.objects.get())[1])"
+        "print(create_key(kind=KeyKind.PROJECT, name='bench', place=project, holder=Holder(User.objects.get()))[1])"
     )
     made = subprocess.run(
         [*manage, "shell", "--no-imports", "-c", make_key],

@@ -104,11 +104,11 @@ class Server:
     def user_key(self) -> str:
         """Return a personal API key of the operator, made as an operator would from a shell."""
         script = (
-            "from apps.accounts.models import User; from apps.api_keys.services import create_key;"
+            "from apps.accounts.models import User; from apps.api_keys.services import Holder, create_key;"
             "from apps.api_keys.tokens import KeyKind; from apps.projects.models import Project;"
             f"user = User.objects.get(email={OPERATOR[0]!r});"
             "project = Project.objects.get(organization__memberships__user=user, organization__is_personal=True);"
-            "print(create_key(kind=KeyKind.USER, name='test', project=project, user=user)[1])"
+            "print(create_key(kind=KeyKind.USER, name='test', place=project, holder=Holder(user))[1])"
         )
         made = self.manage("shell", "--no-imports", "-c", script)
         assert made.returncode == 0, made.stderr

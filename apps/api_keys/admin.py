@@ -112,7 +112,7 @@ class NewKeyForm(forms.ModelForm):
             raise ValidationError({"expires_at": refusal.message}) from None
         if {"project", "user", "scopes"} <= cleaned.keys():
             try:
-                rights = services.rights_of(cleaned["user"], cleaned["project"].organization_id)
+                rights = services.rights_of(services.Holder(cleaned["user"]), cleaned["project"])
             except AppError as refusal:
                 raise ValidationError({"user": refusal.message}) from None
             if lacking := set(cleaned["scopes"]) - rights:
@@ -180,7 +180,7 @@ class ApiKeyAdmin(OperatorAdmin):
 
     @display(description="Project")
     def project_name(self, key: ApiKey) -> str:
-        return key.project.name
+        return key.project.name if key.project else "all of them"
 
     @action(description="Rotate", permissions=["change"])
     def rotate(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> HttpResponse | None:
@@ -236,8 +236,8 @@ class ApiKeyAdmin(OperatorAdmin):
         made, token = services.create_key(
             kind=KeyKind(obj.kind),
             name=obj.name,
-            project=obj.project,
-            user=obj.user,
+            place=obj.project or obj.organization,
+            holder=services.Holder(obj.user),
             scopes=[Scope(scope) for scope in form.cleaned_data["scopes"]],
             actor=actor_of(request.user),  # type: ignore[arg-type]
             expires_at=obj.expires_at,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from django.conf import settings
+from msgspec import structs
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
@@ -12,12 +14,14 @@ from apps.accounts.models import User
 from apps.accounts.tokens import issuer_of, looks_like_token, verify_access_token
 from apps.api_keys.models import ApiKey
 from apps.api_keys.tokens import is_well_formed
-from apps.core.errors import BadRequest, Forbidden, Unauthenticated
+from apps.core.errors import BadRequest, Forbidden, NotFound, Unauthenticated
 from apps.core.http.bearer import bearer_of
 from apps.organizations.models import Membership, Organization
 from apps.organizations.principal import Principal
-from apps.organizations.roles import Scope, scopes_of
+from apps.organizations.rights import organization_rights
+from apps.organizations.roles import Scope
 from apps.projects.models import Project, default_project
+from apps.projects.rights import NOTHING, can_use, project_rights, service_account_rights
 from apps.sso.services import verify_foreign_token
 
 # Where the edge leaves the caller for Django and Channels.
@@ -78,26 +82,52 @@ def _unknown_key() -> Unauthenticated:
 
 
 def _of_key(secret: str, wanted: Credentials) -> Principal:
-    key = ApiKey.objects.for_token(secret)
+    key: ApiKey | None = ApiKey.objects.for_token(secret)
     if key is None:
         raise _unknown_key()
     if wanted.organization not in (None, key.organization.public_id):
         raise Unauthenticated("The API key belongs to another organization.", code="mismatched_organization")
-    if wanted.project not in (None, key.project.public_id):
+    project = key.project or _project_of(key.organization, wanted.project)
+    if project is None or wanted.project not in (None, project.public_id):
         raise Unauthenticated("The API key belongs to another project.", code="mismatched_project")
-    membership = Membership.objects.filter(user_id=key.user_id, organization_id=key.organization_id).first()
-    if membership is None:
-        raise _unknown_key()
-    ends = key.good_until(secret)
-    return _principal_in(
-        key.user,
-        membership,
-        key.project,
-        scopes=key.rights,
-        auth_method="api_key",
-        key=key,
-        expires_at=ends.timestamp() if ends else None,
+    limit = key.rights if key.parent is None else key.rights & key.parent.rights
+    usable = limit & can_use(key.kind)
+    principal = _principal_of_holder(key, project)
+    return structs.replace(
+        principal,
+        scopes=principal.scopes & usable,
+        organization_scopes=principal.organization_scopes & usable if key.project is None else NOTHING,
+        limit=limit,
+        key_id=key.pk,
+        key_public_id=key.public_id,
+        key_kind=key.kind,
+        key_label=str(key),
+        expires_at=_end_of(key, secret),
+        allowed_models=_models_allowed(principal.allowed_models, key.allowed_models),
+        allowed_networks=tuple(key.allowed_addresses or (key.parent.allowed_addresses if key.parent else ())),
     )
+
+
+def _end_of(key: ApiKey, secret: str) -> float | None:
+    ends = [key.good_until(secret), key.parent.expires_at if key.parent else None]
+    return min((end.timestamp() for end in ends if end is not None), default=None)
+
+
+def _principal_of_holder(key: ApiKey, project: Project) -> Principal:
+    """What the key's holder may do there today; the key itself may be good for less."""
+    if key.service_account is not None:
+        rights = service_account_rights(key.service_account, project)
+        return _principal_in(
+            project,
+            user_id=key.service_account.public_id,
+            scopes=rights,
+            auth_method="api_key",
+            service_account_id=key.service_account.pk,
+        )
+    membership = Membership.objects.in_organization(key.organization_id).filter(user_id=key.user_id).first()
+    if membership is None or key.user is None:
+        raise _unknown_key()
+    return _principal_of_member(key.user, membership, project, auth_method="api_key")
 
 
 def _of_token(secret: str, wanted: Credentials) -> Principal:
@@ -110,44 +140,72 @@ def _of_token(secret: str, wanted: Credentials) -> Principal:
     membership = memberships.first()
     project = _project_of(membership.organization, wanted.project) if membership else None
     if membership is None or project is None:
-        raise Forbidden("You do not belong to the organization or project named in the request.", code="not_a_member")
-    return _principal_in(token.user, membership, project, auth_method="jwt", expires_at=token.expires_at)
+        raise _no_member()
+    principal = _principal_of_member(token.user, membership, project, auth_method="jwt")
+    if not principal.scopes:  # no place in that project
+        raise _no_member()
+    return structs.replace(principal, expires_at=token.expires_at)
+
+
+def _no_member() -> Forbidden:
+    return Forbidden("You do not belong to the organization or project named in the request.", code="not_a_member")
 
 
 def _project_of(organization: Organization, public_id: str | None) -> Project | None:
     if public_id is None:
         found: Project | None = default_project(organization.pk)
         return found
-    return Project.objects.in_organization(organization.pk).filter(public_id=public_id).first()
+    projects = Project.objects.in_organization(organization.pk).present().select_related("organization")
+    named: Project | None = projects.with_public_id(public_id)
+    return named
+
+
+def _principal_of_member(user: User, membership: Membership, project: Project, *, auth_method: str) -> Principal:
+    is_guest = user.has_guest_rights
+    return _principal_in(
+        project,
+        user_id=user.pk,
+        is_guest=is_guest,
+        scopes=project_rights(membership, project, is_guest=is_guest),
+        organization_scopes=organization_rights(membership, is_guest=is_guest),
+        auth_method=auth_method,
+    )
 
 
 def _principal_in(
-    user: User,
-    membership: Membership,
     project: Project,
     *,
+    user_id: str,
+    scopes: frozenset[Scope],
     auth_method: str,
-    scopes: frozenset[Scope] | None = None,
-    key: ApiKey | None = None,
-    expires_at: float | None = None,
+    organization_scopes: frozenset[Scope] = NOTHING,
+    is_guest: bool = False,
+    service_account_id: int | None = None,
 ) -> Principal:
-    """A credential's rights, cut down to what its user may do in that organization today."""
-    is_guest = user.has_guest_rights
-    rights = scopes_of(membership.role, is_guest=is_guest)
+    organization = project.organization
     return Principal(
-        user_id=user.pk,
+        user_id=user_id,
         is_guest=is_guest,
-        organization_id=membership.organization_id,
-        organization_public_id=membership.organization.public_id,
+        organization_id=organization.pk,
+        organization_public_id=organization.public_id,
         project_id=project.pk,
         project_public_id=project.public_id,
-        scopes=rights if scopes is None else rights & scopes,
+        scopes=scopes,
+        organization_scopes=organization_scopes,
         auth_method=auth_method,
-        key_id=key.pk if key else None,
-        key_public_id=key.public_id if key else None,
-        key_kind=key.kind if key else None,
-        expires_at=expires_at,
+        is_archived=project.is_archived,
+        service_account_id=service_account_id,
+        allowed_models=_models_allowed(
+            organization.settings.get("allowed_models"), project.settings.get("allowed_models")
+        ),
+        default_model=project.settings.get("default_model"),
     )
+
+
+def _models_allowed(*lists: Iterable[str] | None) -> frozenset[str] | None:
+    """Return what every list allows, None if there is no list."""
+    given = [frozenset(names) for names in lists if names is not None]
+    return frozenset.intersection(*given) if given else None
 
 
 def credentials_of(headers: dict[str, str]) -> Credentials:
@@ -160,6 +218,19 @@ def credentials_of(headers: dict[str, str]) -> Credentials:
     )
 
 
+def _elsewhere(credentials: Credentials, organization: str) -> Principal:
+    """Return the caller in the organization that the path names. Raises NotFound for one it has no place in."""
+    if credentials.organization is not None:
+        raise BadRequest("The path names another organization than OpenAI-Organization.", param="OpenAI-Organization")
+    try:
+        principal = resolve(credentials._replace(organization=organization))
+    except (Forbidden, Unauthenticated):
+        principal = None
+    if principal is None:
+        raise NotFound("There is no such organization.", code="organization_not_found")
+    return principal
+
+
 class PrincipalAuthentication(BaseAuthentication):
     """
     `request.auth` is the Principal that the edge found.
@@ -170,12 +241,13 @@ class PrincipalAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[User, Principal] | None:
         scope = getattr(request._request, "scope", None) or {}
-        if SCOPE_PRINCIPAL in scope:
-            principal = scope[SCOPE_PRINCIPAL]
-        else:
-            principal = resolve(credentials_of({name.lower(): value for name, value in request.headers.items()}))
+        credentials = credentials_of({name.lower(): value for name, value in request.headers.items()})
+        principal = scope[SCOPE_PRINCIPAL] if SCOPE_PRINCIPAL in scope else resolve(credentials)
         if principal is None:
             return None
+        named = request.parser_context["kwargs"].get("org_id")
+        if named is not None and named != principal.organization_public_id:
+            principal = _elsewhere(credentials, named)
         return User(pk=principal.user_id, is_guest=principal.is_guest), principal
 
     def authenticate_header(self, request: Request) -> str:

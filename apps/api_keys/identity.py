@@ -8,9 +8,10 @@ from allauth.account.models import EmailAddress
 
 from apps.accounts.services import note_seen
 from apps.api_keys.authentication import Credentials, resolve
-from apps.api_keys.services import note_use, user_behind
+from apps.api_keys.services import note_use
 from apps.api_keys.tokens import KeyKind
 from apps.core.errors import Unauthenticated
+from apps.organizations.actors import user_behind
 from apps.organizations.models import Membership
 from apps.organizations.principal import Principal
 from apps.organizations.roles import permissions_of

@@ -12,20 +12,17 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps.api_keys.tokens import PREFIXES, KeyKind, digests, is_well_formed
-from apps.core.epoch import EpochModel, EpochQuerySet
+from apps.core.epoch import EpochModel
 from apps.core.ids import PublicIdField
-from apps.organizations.models import Organization
+from apps.organizations.models import Organization, TenantQuerySet
 from apps.organizations.principal import Principal
 from apps.organizations.roles import Permission, Scope, permissions_of
-from apps.projects.models import Project
+from apps.projects.models import Project, ServiceAccount
 
 _SCOPES = frozenset(Scope)
 
 
-class ApiKeyQuerySet(EpochQuerySet["ApiKey"]):
-    def in_organization(self, organization_id: int) -> Self:
-        return self.filter(organization_id=organization_id)
-
+class ApiKeyQuerySet(TenantQuerySet):
     def in_project(self, project_id: int) -> Self:
         return self.filter(project_id=project_id)
 
@@ -33,18 +30,15 @@ class ApiKeyQuerySet(EpochQuerySet["ApiKey"]):
         """Keys of kind user that belong to this user."""
         return self.filter(kind=KeyKind.USER, user_id=user_id)
 
-    def with_public_id(self, public_id: str) -> ApiKey | None:
-        return self.filter(public_id=public_id).first()
-
     def visible_to(self, principal: Principal) -> Self:
         """
         The keys a caller may see and change: its project's, and its own personal ones.
 
-        A key acts in one project and sees no further; one that is a project's sees nobody's personal keys.
+        A key acts in one project and sees no further; one that is no person's sees nobody's personal keys.
         """
         here = self.in_project(principal.project_id)
         shared = here.filter(kind=KeyKind.PROJECT)
-        if principal.key_kind == KeyKind.PROJECT:
+        if principal.key_kind not in (None, KeyKind.USER):
             return shared
         within = here if principal.key_id is not None else self.in_organization(principal.organization_id)
         return shared | within.personal(principal.user_id)
@@ -54,7 +48,13 @@ class ApiKeyQuerySet(EpochQuerySet["ApiKey"]):
         return self.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()), revoked_at=None)
 
     def usable(self) -> Self:
-        return self.unended().filter(user__is_active=True)
+        """Keys that open something: somebody active holds them, and nothing they hang on has ended."""
+        held = Q(service_account=None, user__is_active=True) | Q(service_account__is_active=True)
+        unended_parent = Q(parent=None) | Q(
+            Q(parent__expires_at=None) | Q(parent__expires_at__gt=timezone.now()), parent__revoked_at=None
+        )
+        present = Q(organization__deleted_at=None) & (Q(project=None) | Q(project__deleted_at=None))
+        return self.unended().filter(held, unended_parent, present)
 
     def for_token(self, token: str) -> ApiKey | None:
         """Return the usable key that `token` proves, or None; never says which part was wrong."""
@@ -62,27 +62,43 @@ class ApiKeyQuerySet(EpochQuerySet["ApiKey"]):
             return None
         sent = list(digests(token).values())
         rotated = Q(previous_digest__in=sent, previous_expires_at__gt=timezone.now())
-        found = self.usable().select_related("user", "organization", "project").filter(Q(digest__in=sent) | rotated)
+        found = (
+            self.usable()
+            .select_related("user", "organization", "project__organization", "service_account", "parent")
+            .filter(Q(digest__in=sent) | rotated)
+        )
         return next((key for key in found if key.is_newest(token) or key.is_previous(token)), None)
 
 
 class ApiKey(EpochModel):
     """
-    A credential of a user or a project. It never has more rights than `user`, who made it, has now.
+    A credential. It never has more rights than its holder has now: `user`, who owns or made it, or `service_account`.
 
-    After a rotation the secret before it works until `previous_expires_at`; both are this one key.
+    Without a project it is good in all of its organization. An ephemeral one ends with its `parent`,
+    the key that made it. After a rotation the secret before it works until `previous_expires_at`;
+    both are this one key.
     """
 
-    not_cached = frozenset({"last_used_at", "name"})
+    not_cached = frozenset({"last_used_at", "name", "description"})
 
     public_id = PublicIdField("key")
     kind = models.CharField(max_length=16, choices=[(kind.value, kind.value) for kind in KeyKind])
     name = models.CharField(max_length=128)
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="api_keys")
-    project = models.ForeignKey(Project, models.CASCADE, related_name="api_keys")
+    project = models.ForeignKey(Project, models.CASCADE, null=True, blank=True, related_name="api_keys")
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.CASCADE, related_name="api_keys", help_text="Its owner, or who made it."
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="api_keys",
+        help_text="Its owner, or who made it.",
     )
+    service_account = models.ForeignKey(
+        ServiceAccount, models.CASCADE, null=True, blank=True, related_name="api_keys", editable=False
+    )
+    parent = models.ForeignKey("self", models.CASCADE, null=True, blank=True, related_name="children", editable=False)
+    description = models.CharField(max_length=1024, blank=True)
     digest = models.CharField(max_length=64, unique=True, editable=False)
     pepper_id = models.CharField(max_length=16, editable=False)
     last_four = models.CharField(max_length=4, editable=False)
@@ -90,6 +106,12 @@ class ApiKey(EpochModel):
     previous_pepper_id = models.CharField(max_length=16, blank=True, editable=False)
     previous_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
     scopes: models.JSONField[list[str], list[str]] = models.JSONField(default=list)
+    allowed_addresses: models.JSONField[list[str], list[str]] = models.JSONField(
+        default=list, blank=True, help_text="Addresses and networks it may be used from. Empty: from anywhere."
+    )
+    allowed_models: models.JSONField[list[str] | None, list[str] | None] = models.JSONField(
+        null=True, blank=True, help_text="Models it may call. Empty: all that its project may."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -102,6 +124,7 @@ class ApiKey(EpochModel):
         ordering = ["-created_at", "-id"]
         indexes = [
             models.Index(fields=["organization", "-created_at"], name="api_key_org_created_idx"),
+            models.Index(fields=["project", "-created_at"], name="api_key_project_created_idx"),
             models.Index(fields=["user", "kind", "-created_at"], name="api_key_user_created_idx"),
             models.Index(fields=["name"], name="api_key_name_idx", opclasses=["varchar_pattern_ops"]),
         ]

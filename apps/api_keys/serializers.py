@@ -19,7 +19,7 @@ class NewKey(StrictSerializer):
     """What a caller may say of a key it makes."""
 
     name = serializers.CharField(max_length=128)
-    kind = serializers.ChoiceField(choices=[kind.value for kind in KeyKind], default=KeyKind.USER.value)
+    kind = serializers.ChoiceField(choices=[KeyKind.USER.value, KeyKind.PROJECT.value], default=KeyKind.USER.value)
     permissions = serializers.ListField(
         child=serializers.ChoiceField(choices=[permission.value for permission in Permission]),
         required=False,
@@ -44,7 +44,7 @@ class NewKey(StrictSerializer):
         fields = self.validated_data
         if "permissions" in fields:
             meant = [PERMISSION_SCOPES[Permission(word)] for word in fields["permissions"]]
-            allowed = principal.scopes.intersection(frozenset().union(*meant))
+            allowed = principal.scopes & frozenset().union(*meant) & services.CAN_HOLD[KeyKind(fields["kind"])]
             if not allowed:
                 raise Forbidden("This credential has none of these rights itself.", param="permissions")
             return allowed

@@ -15,18 +15,32 @@ from apps.accounts.models import User
 from apps.accounts.sessions import actor_of
 from apps.api_keys.models import ApiKey
 from apps.api_keys.tokens import KeyKind, digests, new_token
-from apps.audit.services import Action, Actor, record
-from apps.core.errors import BadRequest, Conflict, Forbidden, NotFound, Unauthenticated
-from apps.organizations.models import Membership
-from apps.organizations.principal import Principal
-from apps.organizations.roles import Scope, scopes_of
-from apps.projects.models import Project
+from apps.audit.services import SYSTEM, Action, Actor, record
+from apps.core.errors import BadRequest, Conflict, Forbidden, NotFound
+from apps.organizations.models import Membership, Organization
+from apps.organizations.principal import CALLING, Principal
+from apps.organizations.rights import organization_rights
+from apps.organizations.roles import ALL, Scope
+from apps.projects.models import Project, ServiceAccount
+from apps.projects.rights import NOTHING, grants_of, project_rights, service_account_rights
 
 LAST_USED_EVERY = datetime.timedelta(minutes=1)
 MAX_LIFE = datetime.timedelta(days=3650)
 # How long the secret before a rotation goes on working, and the most that may be asked for.
 OVERLAP = datetime.timedelta(days=1)
 MAX_OVERLAP = datetime.timedelta(days=7)
+
+# What a key of a kind can be given. An admin key can hand on what it cannot use.
+CAN_HOLD: dict[KeyKind, frozenset[Scope]] = {
+    KeyKind.USER: CALLING,
+    KeyKind.PROJECT: CALLING,
+    KeyKind.ADMIN: ALL,
+    KeyKind.ORGANIZATION: CALLING,
+    KeyKind.SERVICE_ACCOUNT: CALLING,
+    KeyKind.EPHEMERAL: frozenset({Scope.INFERENCE, Scope.MODELS_READ}),
+}
+# Kinds that are good in all of an organization, so that they belong to none of its projects.
+WIDE = frozenset({KeyKind.ADMIN, KeyKind.ORGANIZATION})
 
 
 class Giver(NamedTuple):
@@ -36,34 +50,43 @@ class Giver(NamedTuple):
     until: datetime.datetime | None = None
 
 
-def giver_behind(principal: Principal) -> Giver:
-    """Return what a caller can hand on. A person's token ends soon and is renewed, so it sets no end."""
+class Holder(NamedTuple):
+    """Who has a key: a person or a service account. `parent` is the key that an ephemeral one ends with."""
+
+    user: User | None = None
+    service_account: ServiceAccount | None = None
+    parent: ApiKey | None = None
+
+
+def giver_behind(principal: Principal, project: Project | None) -> Giver:
+    """
+    Return what a caller can hand on in a project, or at its organization if there is none.
+
+    A person's token ends soon and is renewed, so it sets no end.
+    """
     ends = principal.expires_at if principal.key_id is not None else None
-    return Giver(principal.scopes, datetime.datetime.fromtimestamp(ends, datetime.UTC) if ends else None)
+    until = datetime.datetime.fromtimestamp(ends, datetime.UTC) if ends else None
+    return Giver(grants_of(principal, project), until)
 
 
-def user_behind(principal: Principal) -> User:
-    """Return the caller's account. Raises Unauthenticated if it was deleted a moment ago."""
-    user = User.objects.get_queryset().filter(pk=principal.user_id).first()
-    if user is None:
-        raise Unauthenticated("The account behind this credential is gone.")
-    return user
+def holder_behind(principal: Principal) -> Holder:
+    """Return who will have a key that a caller makes: whoever has the caller's. Raises NotFound if that is gone."""
+    if principal.service_account_id is not None:
+        accounts = ServiceAccount.objects.in_organization(principal.organization_id)
+        holder = Holder(service_account=accounts.filter(pk=principal.service_account_id).first())
+    else:
+        holder = Holder(user=User.objects.get_queryset().filter(pk=principal.user_id).first())
+    if holder == Holder():
+        raise NotFound("Whoever made this request is gone.", code="caller_not_found")
+    return holder
 
 
 def project_behind(principal: Principal) -> Project:
     """Return where the caller acts. Raises NotFound if it was deleted a moment ago."""
-    project = Project.objects.filter(pk=principal.project_id).first()
+    project: Project | None = Project.objects.present().filter(pk=principal.project_id).first()
     if project is None:
         raise NotFound("The project is gone.", code="project_not_found")
     return project
-
-
-def actor_behind(principal: Principal) -> Actor:
-    """Return how the audit log names a caller."""
-    if principal.key_id is None:
-        return actor_of(user_behind(principal))
-    key = ApiKey.objects.filter(pk=principal.key_id).first()
-    return Actor("api_key", principal.key_public_id or "", str(key or ""))
 
 
 @transaction.atomic
@@ -71,44 +94,58 @@ def create_key(
     *,
     kind: KeyKind,
     name: str,
-    project: Project,
-    user: User,
+    place: Project | Organization,
+    holder: Holder,
     scopes: Iterable[Scope] | None = None,
     giver: Giver | None = None,
     actor: Actor | None = None,
     expires_at: datetime.datetime | None = None,
+    allowed_addresses: list[str] | None = None,
+    allowed_models: list[str] | None = None,
+    description: str = "",
 ) -> tuple[ApiKey, str]:
     """
     Make a key and return it with its secret, which is not kept anywhere.
 
-    `giver`: what the creator can hand on; by default what `user`'s role in the project's
-    organization allows. `scopes` must be a subset; None means all of it. `actor`: by default `user`.
-    Raises Forbidden for more than the creator has, BadRequest for an expiry in the past or too
-    far away, Conflict (`too_many_api_keys`) for a personal key beyond MAX_KEYS_PER_USER.
+    `place`: its project; for kinds that are good in all of an organization, that. `giver`: what the
+    creator can hand on; by default what the holder may do there. `scopes` must be a subset; None means
+    all of it that the kind can hold. `actor`: by default the holder. The caller's form has checked
+    addresses and models. Raises Forbidden for more than the creator has, BadRequest for an expiry in
+    the past or too far away, Conflict (`too_many_api_keys`) for a personal key beyond
+    MAX_KEYS_PER_USER, and (`project_archived`) for one in an archived project.
     """
-    giver = giver or Giver(rights_of(user, project.organization_id))
-    wanted = giver.scopes if scopes is None else frozenset(scopes)
+    project = place if isinstance(place, Project) else None
+    organization = place.organization if isinstance(place, Project) else place
+    giver = giver or Giver(rights_of(holder, place))
+    wanted = giver.scopes & CAN_HOLD[kind] if scopes is None else frozenset(scopes)
     expires_at = expires_at or giver.until
     check_expiry(expires_at)
+    _check_kind(kind, wanted)
     _check_within(giver, wanted, expires_at)
-    if kind is KeyKind.USER:
-        _check_room(user)
+    _check_active(project)
+    if kind is KeyKind.USER and holder.user is not None:
+        _check_room(holder.user)
     token = new_token(kind)
     pepper, digest = _newest_digest(token)
     key = ApiKey.objects.create(
         kind=kind,
         name=name,
-        organization_id=project.organization_id,
+        description=description,
+        organization=organization,
         project=project,
-        user=user,
+        user=holder.user,
+        service_account=holder.service_account,
+        parent=holder.parent,
         digest=digest,
         pepper_id=pepper,
         last_four=token[-4:],
         scopes=sorted(wanted),
         expires_at=expires_at,
+        allowed_addresses=allowed_addresses or [],
+        allowed_models=allowed_models,
     )
-    facts = {"name": name, "kind": kind.value, "scopes": sorted(wanted), "project": project.public_id}
-    _record(Action.API_KEY_CREATED, key, actor or actor_of(user), **facts)
+    actor = actor or (actor_of(holder.user) if holder.user else SYSTEM)
+    _record(Action.API_KEY_CREATED, key, actor, name=name, kind=kind.value, scopes=sorted(wanted))
     return key, token
 
 
@@ -152,12 +189,23 @@ def revoke_key(*, key: ApiKey, actor: Actor) -> bool:
     return True
 
 
-def rights_of(user: User, organization_id: int) -> frozenset[Scope]:
-    """Return what a user's role in an organization allows. Raises Forbidden for a stranger."""
-    role = Membership.objects.filter(user=user, organization_id=organization_id).values_list("role", flat=True).first()
-    if role is None:
+def revoke_keys_of(*, membership: Membership, actor: Actor) -> int:
+    """Revoke every key a member has in its organization, as it leaves. Returns how many."""
+    keys = ApiKey.objects.in_organization(membership.organization_id).filter(user_id=membership.user_id)
+    return sum(revoke_key(key=key, actor=actor) for key in keys.filter(revoked_at=None))
+
+
+def rights_of(holder: Holder, place: Project | Organization) -> frozenset[Scope]:
+    """Return what a key's holder may do in a project or at an organization. Raises Forbidden for a stranger."""
+    if holder.service_account is not None:
+        return service_account_rights(holder.service_account, place) if isinstance(place, Project) else NOTHING
+    user, organization = holder.user, place.organization if isinstance(place, Project) else place
+    membership = Membership.objects.in_organization(organization.pk).filter(user=user).first() if user else None
+    if membership is None or user is None:
         raise Forbidden("The user is not a member of this organization.", code="not_a_member")
-    return scopes_of(role, is_guest=user.has_guest_rights)
+    if isinstance(place, Project):
+        return project_rights(membership, place, is_guest=user.has_guest_rights)
+    return organization_rights(membership, is_guest=user.has_guest_rights)
 
 
 def check_expiry(expires_at: datetime.datetime | None) -> None:
@@ -174,11 +222,25 @@ def note_use(key_ids: Iterable[int]) -> None:
     ApiKey.objects.filter(stale, pk__in=list(key_ids)).update(last_used_at=now)
 
 
+def _check_kind(kind: KeyKind, scopes: frozenset[Scope]) -> None:
+    if lacking := ", ".join(sorted(scopes - CAN_HOLD[kind])):
+        raise BadRequest(f"A key of kind '{kind}' cannot have these rights: {lacking}.", param="scopes")
+
+
 def _check_within(giver: Giver, scopes: frozenset[Scope], expires_at: datetime.datetime | None) -> None:
     if lacking := ", ".join(sorted(scopes - giver.scopes)):
         raise Forbidden(f"A key cannot give rights it lacks, or its creator lacks: {lacking}.", param="scopes")
     if giver.until is not None and (expires_at is None or expires_at > giver.until):
         raise Forbidden("A key cannot give rights for longer than it lives itself.", param="expires_at")
+
+
+def _check_active(project: Project | None) -> None:
+    """Refuse a key in an archived project. The lock makes archiving it at the same moment take its turn."""
+    if project is None:
+        return
+    locked = Project.objects.select_for_update(no_key=True).filter(pk=project.pk).first()
+    if locked is None or locked.is_archived:
+        raise Conflict("The project is archived, so nothing is made in it.", code="project_archived")
 
 
 def _check_room(user: User) -> None:
@@ -198,4 +260,6 @@ def _newest_digest(token: str) -> tuple[str, str]:
 
 def _record(action: Action, key: ApiKey, actor: Actor, **details: object) -> None:
     organization = key.organization.public_id
+    if key.project is not None:
+        details["project"] = key.project.public_id
     record(action, actor=actor, organization=organization, target_kind="api_key", target_id=key.public_id, **details)

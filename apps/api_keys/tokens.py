@@ -21,11 +21,24 @@ CHECKSUM_LENGTH = 6
 
 
 class KeyKind(StrEnum):
+    """Whose a key is: a person's, a project's, an organization's (to manage it, or to call models in all of it), ..."""
+
     USER = "user"
     PROJECT = "project"
+    ADMIN = "admin"
+    ORGANIZATION = "organization"
+    SERVICE_ACCOUNT = "service_account"
+    EPHEMERAL = "ephemeral"
 
 
-PREFIXES: dict[KeyKind, str] = {KeyKind.USER: "sk_", KeyKind.PROJECT: "jan_pk_"}
+PREFIXES: dict[KeyKind, str] = {
+    KeyKind.USER: "sk_",
+    KeyKind.PROJECT: "jan_pk_",
+    KeyKind.ADMIN: "jan_ak_",
+    KeyKind.ORGANIZATION: "jan_ok_",
+    KeyKind.SERVICE_ACCOUNT: "jan_sa_",
+    KeyKind.EPHEMERAL: "jan_ek_",
+}
 
 
 def new_token(kind: KeyKind) -> str:

@@ -17,6 +17,7 @@ from apps.api_keys.serializers import ApiKeyList, ApiKeySerializer, CreatedApiKe
 from apps.api_keys.tokens import KeyKind
 from apps.core.errors import Forbidden, NotFound
 from apps.core.http.pagination import paginate
+from apps.organizations.actors import actor_of_caller
 from apps.organizations.permissions import principal_of
 from apps.organizations.roles import Scope
 
@@ -61,7 +62,7 @@ def _render(key: ApiKey) -> dict[str, Any]:
 
 
 def _found(request: Request, key_id: str) -> ApiKey:
-    key = ApiKey.objects.visible_to(principal_of(request)).with_public_id(key_id)
+    key: ApiKey | None = ApiKey.objects.visible_to(principal_of(request)).with_public_id(key_id)
     if key is None:
         raise NotFound("There is no such API key.", code="api_key_not_found")
     return key
@@ -107,16 +108,17 @@ class ApiKeysView(APIView):
         wanted.is_valid(raise_exception=True)
         principal, fields = principal_of(request), wanted.validated_data
         kind = KeyKind(fields["kind"])
-        if kind is KeyKind.USER and principal.key_kind == KeyKind.PROJECT:
-            raise Forbidden("A project's key cannot make a personal one.", param="kind")
+        if kind is KeyKind.USER and principal.key_kind not in (None, KeyKind.USER):
+            raise Forbidden(f"A key of kind '{principal.key_kind}' cannot make a personal one.", param="kind")
+        project = services.project_behind(principal)
         key, token = services.create_key(
             kind=kind,
             name=fields["name"],
-            project=services.project_behind(principal),
-            user=services.user_behind(principal),
+            place=project,
+            holder=services.holder_behind(principal),
             scopes=wanted.scopes_for(principal),
-            giver=services.giver_behind(principal),
-            actor=services.actor_behind(principal),
+            giver=services.giver_behind(principal, project),
+            actor=actor_of_caller(principal),
             expires_at=fields.get("expires_at"),
         )
         return Response({**_render(key), "key": token}, status=201)
@@ -143,7 +145,7 @@ class ApiKeyView(APIView):
         responses={204: None},
     )
     def delete(self, request: Request, key_id: str) -> Response:
-        actor = services.actor_behind(principal_of(request))
+        actor = actor_of_caller(principal_of(request))
         services.revoke_key(key=_found(request, key_id), actor=actor)
         return Response(status=204)
 
@@ -175,10 +177,11 @@ class RotationView(APIView):
         wanted = Rotation(data=request.data)
         wanted.is_valid(raise_exception=True)
         principal = principal_of(request)
+        key = _found(request, key_id)
         key, token = services.rotate_key(
-            key=_found(request, key_id),
-            actor=services.actor_behind(principal),
-            giver=services.giver_behind(principal),
+            key=key,
+            actor=actor_of_caller(principal),
+            giver=services.giver_behind(principal, key.project),
             overlap=datetime.timedelta(seconds=wanted.validated_data["overlap_seconds"]),
         )
         return Response({**_render(key), "key": token})

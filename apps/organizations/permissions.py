@@ -31,7 +31,12 @@ def principal_of(request: Request) -> Principal:
 
 
 class HasScope(BasePermission):
-    """Allow callers that carry the scope the view declares for the method."""
+    """
+    Allow callers that carry the scope the view declares for the method.
+
+    Where they must carry it is the view's word: `OrganizationView` asks at the organization,
+    `ProjectView` in the project its path names, any other view in the caller's own project.
+    """
 
     def has_permission(self, request: Request, view: Any) -> bool:
         declared = getattr(view, "required_scope", None)
@@ -40,5 +45,9 @@ class HasScope(BasePermission):
             raise Forbidden("This route admits nobody.", code="closed")
         principal = principal_of(request)
         if scope != ANY_CREDENTIAL:
-            principal.require(scope)
+            require = getattr(view, "require", None)
+            if require is None:
+                principal.require(scope)
+            else:
+                require(principal, scope)
         return True

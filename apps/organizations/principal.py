@@ -13,8 +13,11 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     The caller, and the one (organization, project) it acts in.
 
     Made by `apps.api_keys.authentication.resolve` and nowhere else. It holds ids, not rows, so
-    a cache may keep it. `is_guest`: has a guest's rights and limits, as an account also has until
-    its address is confirmed. `expires_at` is unix seconds, None for a credential without an end.
+    a cache may keep it. `user_id` is a service account's id for a key of one. `is_guest`: has a
+    guest's rights and limits, as an account also has until its address is confirmed. `scopes` is
+    what it may do in its project, `organization_scopes` at its organization; `limit` is what its
+    key was given, None for a token. `expires_at` is unix seconds, None for a credential without
+    an end. `allowed_models` is None for every model; `allowed_networks` is empty for every address.
     """
 
     user_id: str
@@ -24,13 +27,47 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     project_id: int
     project_public_id: str
     scopes: frozenset[Scope]
+    organization_scopes: frozenset[Scope]
     auth_method: str
+    is_archived: bool = False
+    limit: frozenset[Scope] | None = None
     key_id: int | None = None
     key_public_id: str | None = None
     key_kind: str | None = None
+    key_label: str = ""
+    service_account_id: int | None = None
     expires_at: float | None = None
+    allowed_models: frozenset[str] | None = None
+    allowed_networks: tuple[str, ...] = ()
+    default_model: str | None = None
 
     def require(self, scope: Scope) -> None:
-        """Raise Forbidden unless the caller carries `scope`."""
+        """Raise Forbidden unless the caller may do this in its project."""
         if scope not in self.scopes:
-            raise Forbidden(f"This credential lacks the scope '{scope}'.", details={"required_scope": scope.value})
+            raise self.refusal(scope, is_archived=self.is_archived)
+
+    def refusal(self, scope: Scope, *, is_archived: bool = False) -> Forbidden:
+        """Return why the caller may not do this, in words that help."""
+        details = {"required_scope": scope.value}
+        if self.key_kind == "admin" and scope is Scope.INFERENCE:
+            return Forbidden(
+                "An admin key manages the organization and calls no models. Use a project key (jan_pk_…), a personal "
+                "key (sk_…) or an access token.",
+                code="wrong_key_kind",
+                details=details,
+            )
+        if self.key_kind not in (None, "admin") and scope in MANAGING:
+            return Forbidden(
+                f"A key of kind '{self.key_kind}' calls models and manages nothing. Use an admin key (jan_ak_…), or "
+                "the access token of somebody who may do this.",
+                code="wrong_key_kind",
+                details=details,
+            )
+        if is_archived:
+            return Forbidden("The project is archived, so it can only be read.", code="project_archived")
+        return Forbidden(f"This credential lacks the scope '{scope}'.", details=details)
+
+
+# What every key but an admin key can do at all.
+CALLING = frozenset({Scope.INFERENCE, Scope.MODELS_READ, Scope.API_KEYS_READ, Scope.API_KEYS_WRITE})
+MANAGING = frozenset(Scope) - CALLING

@@ -12,7 +12,7 @@ from django.test import Client, RequestFactory
 from apps.accounts.models import User
 from apps.accounts.sessions import issue_tokens
 from apps.api_keys.models import ApiKey
-from apps.api_keys.services import create_key
+from apps.api_keys.services import Holder, create_key
 from apps.api_keys.tokens import KeyKind
 from apps.organizations.models import Membership, Organization
 from apps.organizations.roles import Role
@@ -43,8 +43,8 @@ class Caller:
 
     def with_key(self, *, kind: KeyKind = KeyKind.USER, name: str = "a key", **fields: Any) -> Caller:
         """The same person, calling with a new key."""
-        fields.setdefault("project", self.project)
-        key, secret = create_key(kind=kind, name=name, user=self.user, **fields)
+        place = fields.pop("project", None) or self.project
+        key, secret = create_key(kind=kind, name=name, place=place, holder=Holder(self.user), **fields)
         return Caller(self.user, secret, key)
 
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.api_keys.models import ApiKey
-from apps.api_keys.services import create_key
+from apps.api_keys.services import Holder, create_key
 from apps.api_keys.tokens import KeyKind, is_well_formed
 from apps.audit.models import AuditEvent
 from apps.core.errors import Conflict
@@ -296,7 +296,7 @@ def test_two_at_once_for_the_last_place_make_one_key(settings: Any):
     def create() -> None:
         together.wait()
         try:
-            create_key(kind=KeyKind.USER, name="last", project=project, user=ada.user)
+            create_key(kind=KeyKind.USER, name="last", place=project, holder=Holder(ada.user))
             outcomes.append("made")
         except Conflict as refused:
             outcomes.append(refused.code)

@@ -16,7 +16,8 @@ from apps.accounts.sessions import sign_out_everywhere
 from apps.api_keys.authentication import Credentials, resolve
 from apps.api_keys.identity import profile_of
 from apps.api_keys.models import ApiKey
-from apps.api_keys.services import project_behind, revoke_key, rotate_key, user_behind
+from apps.api_keys.services import project_behind, revoke_key, rotate_key
+from apps.organizations.actors import user_behind
 from apps.api_keys.tokens import KeyKind
 from apps.audit.services import SYSTEM
 from apps.core.errors import NotFound, Unauthenticated

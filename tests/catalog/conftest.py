@@ -9,7 +9,7 @@ from typing import Any, Self
 import pytest
 
 from apps.accounts.models import User
-from apps.api_keys.services import create_key
+from apps.api_keys.services import Holder, create_key
 from apps.api_keys.tokens import KeyKind
 from apps.catalog.models import Model, Provider, ProviderKind, Route
 from apps.organizations.models import Organization
@@ -110,5 +110,5 @@ def make_tenant(name: str) -> tuple[Organization, dict[str, str]]:
     """An organization and the headers of one who may read its models."""
     user = User.objects.create_user(email=f"{name}@example.com", password=None)
     project = Project.objects.get(organization__memberships__user=user)
-    _, secret = create_key(kind=KeyKind.USER, name=name, project=project, user=user)
+    _, secret = create_key(kind=KeyKind.USER, name=name, place=project, holder=Holder(user))
     return project.organization, {"X-API-Key": secret}

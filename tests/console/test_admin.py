@@ -21,7 +21,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.api_keys.services import create_key
+from apps.api_keys.services import Holder, create_key
 from apps.api_keys.tokens import KeyKind
 from apps.audit.models import AuditEvent
 from apps.audit.services import Action, Actor
@@ -52,7 +52,7 @@ def fill(number: int) -> dict[str, Any]:
     membership = Membership.objects.get(user=user)
     organization = membership.organization
     project = default_project(organization.pk)
-    key, _ = create_key(kind=KeyKind.PROJECT, name=f"key {number}", project=project, user=user)
+    key, _ = create_key(kind=KeyKind.PROJECT, name=f"key {number}", place=project, holder=Holder(user))
     provider = Provider(name=f"provider {number}", kind=ProviderKind.VLLM, base_url="http://vllm:8000/v1")
     provider.organization = organization
     provider.credential = f"sk-provider-secret-{number:04}"

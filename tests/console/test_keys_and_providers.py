@@ -11,7 +11,7 @@ from django.test import Client
 
 from apps.accounts.models import User
 from apps.api_keys.models import ApiKey
-from apps.api_keys.services import create_key
+from apps.api_keys.services import Holder, create_key
 from apps.api_keys.tokens import KeyKind, is_well_formed
 from apps.catalog.models import Model, ModelAlias, Provider, ProviderKind, Route
 from apps.organizations.models import Membership
@@ -69,7 +69,7 @@ def test_a_user_gets_no_key_to_a_strangers_project(admin_client: Client, operato
 
 
 def test_a_keys_facts_do_not_change_and_it_is_not_deleted(admin_client: Client, person: User, project: Project):
-    key, _ = create_key(kind=KeyKind.USER, name="Mine", project=project, user=person)
+    key, _ = create_key(kind=KeyKind.USER, name="Mine", place=project, holder=Holder(person))
     posted = admin_client.post(f"{KEYS}{key.pk}/change/", {"name": "Theirs", "scopes": []})
     deleted = admin_client.post(f"{KEYS}{key.pk}/delete/", {"post": "yes"})
     assert (posted.status_code, deleted.status_code) == (403, 403)
@@ -77,7 +77,7 @@ def test_a_keys_facts_do_not_change_and_it_is_not_deleted(admin_client: Client, 
 
 
 def test_keys_are_revoked_from_the_list(admin_client: Client, person: User, project: Project):
-    key, token = create_key(kind=KeyKind.USER, name="Mine", project=project, user=person)
+    key, token = create_key(kind=KeyKind.USER, name="Mine", place=project, holder=Holder(person))
     assert admin_client.post(KEYS, {"action": "revoke", "_selected_action": [key.pk]}).status_code == 302
     assert ApiKey.objects.get().status == "revoked"
     assert ApiKey.objects.get_queryset().for_token(token) is None

@@ -16,7 +16,7 @@ from apps.accounts.models import User
 from apps.accounts.sessions import actor_of
 from apps.api_keys.authentication import Credentials, resolve
 from apps.api_keys.cache import PrincipalCache
-from apps.api_keys.services import create_key
+from apps.api_keys.services import Holder, create_key
 from apps.api_keys.tokens import KeyKind
 from apps.audit.models import AuditEvent
 from apps.core.errors import AppError, ServiceUnavailable, Unauthenticated
@@ -450,7 +450,7 @@ def _a_key_beside(issuer: ScriptedIssuer) -> str:
     accept(issuer)
     user = add_user("ada@example.com")
     project = Project.objects.get(organization__memberships__user=user)
-    return create_key(kind=KeyKind.USER, name="k", project=project, user=user, actor=actor_of(user))[1]
+    return create_key(kind=KeyKind.USER, name="k", place=project, holder=Holder(user), actor=actor_of(user))[1]
 
 
 def test_keys_that_are_known_are_used_while_new_ones_are_asked_for(db, issuer: ScriptedIssuer, monkeypatch):

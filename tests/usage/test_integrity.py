@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.api_keys.models import ApiKey
-from apps.api_keys.services import create_key
+from apps.api_keys.services import Holder, create_key
 from apps.api_keys.tokens import KeyKind
 from apps.catalog.models import Model, ModelAlias, Provider, ProviderKind, Route
 from apps.core.ids import new_id
@@ -41,7 +41,7 @@ LONG_AGO = datetime.timedelta(minutes=5)
 def key() -> ApiKey:
     user = User.objects.create_user("a@example.com")
     project = Project.objects.get(organization__memberships__user=user)
-    return create_key(kind=KeyKind.PROJECT, name="k", project=project, user=user)[0]
+    return create_key(kind=KeyKind.PROJECT, name="k", place=project, holder=Holder(user))[0]
 
 
 @pytest.fixture

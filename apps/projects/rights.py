@@ -1,0 +1,99 @@
+"""What somebody may do in a project."""
+
+from __future__ import annotations
+
+from apps.organizations.models import Membership
+from apps.organizations.principal import CALLING, Principal
+from apps.organizations.rights import given_to, organization_rights, scopes_given
+from apps.organizations.roles import (
+    ALL,
+    ARCHIVED_SCOPES,
+    DEFAULT_PROJECT_ROLES,
+    GUEST_SCOPES,
+    PROJECT_ROLE_SCOPES,
+    ProjectRole,
+    Role,
+    Scope,
+)
+from apps.projects.models import Project, ProjectMembership, ProjectRoleAssignment, ServiceAccount
+
+NOTHING: frozenset[Scope] = frozenset()
+
+
+def project_rights(membership: Membership, project: Project, *, is_guest: bool = False) -> frozenset[Scope]:
+    """
+    Return what a member may do in a project of its organization: nothing, without a place in it.
+
+    Rights held at the organization hold here too, once there is a place: by projects.read at the
+    organization, a role in the project, or because it is the default one. Three queries.
+    """
+    if project.organization_id != membership.organization_id:
+        return NOTHING
+    wide = organization_rights(membership, is_guest=is_guest)
+    here = _given_here(membership, project)
+    if not here and Scope.PROJECTS_READ not in wide:
+        return NOTHING
+    rights = wide | here
+    if is_guest:
+        rights &= GUEST_SCOPES
+    return rights & ARCHIVED_SCOPES if project.is_archived else rights
+
+
+def _given_here(membership: Membership, project: Project) -> frozenset[Scope]:
+    assignments = ProjectRoleAssignment.objects.in_organization(project.organization_id).filter(project=project)
+    given = scopes_given(assignments.filter(given_to(membership)).select_related("role").distinct())
+    roles = ProjectMembership.objects.in_organization(project.organization_id).filter(
+        project=project, membership=membership
+    )
+    for role in roles.values_list("role", flat=True):
+        given |= PROJECT_ROLE_SCOPES[ProjectRole(role)]
+    if project.is_default:
+        given |= PROJECT_ROLE_SCOPES[DEFAULT_PROJECT_ROLES[Role(membership.role)]]
+    return given
+
+
+def service_account_rights(account: ServiceAccount, project: Project) -> frozenset[Scope]:
+    """Return what a service account may do in a project: something in its own, nothing elsewhere."""
+    if not account.is_active or account.project_id != project.pk:
+        return NOTHING
+    rights = PROJECT_ROLE_SCOPES[ProjectRole(account.role)]
+    return rights & ARCHIVED_SCOPES if project.is_archived else rights
+
+
+def can_use(kind: str | None) -> frozenset[Scope]:
+    """Return what a credential of this kind can be used for at all; None is an access token."""
+    if kind is None:
+        return ALL
+    return ALL - {Scope.INFERENCE} if kind == "admin" else CALLING
+
+
+def grants_of(principal: Principal, project: Project | None) -> frozenset[Scope]:
+    """
+    Return what a caller can hand on: in a project, or at its organization if there is none.
+
+    It is what the holder has there today, within what its key was given. An admin key hands on
+    calling models although it calls none itself.
+    """
+    held = _held(principal, project)
+    return held if principal.limit is None else held & principal.limit
+
+
+def usable_in(principal: Principal, project: Project) -> frozenset[Scope]:
+    """Return what a caller may do itself in a project that its organization has."""
+    if project.pk == principal.project_id:
+        return principal.scopes
+    return grants_of(principal, project) & can_use(principal.key_kind)
+
+
+def _held(principal: Principal, project: Project | None) -> frozenset[Scope]:
+    if principal.service_account_id is not None:
+        account = ServiceAccount.objects.in_organization(principal.organization_id)
+        found = account.filter(pk=principal.service_account_id).first()
+        return service_account_rights(found, project) if found and project else NOTHING
+    memberships = Membership.objects.of(principal.user_id).in_organization(principal.organization_id)
+    membership = memberships.first()
+    if membership is None:
+        return NOTHING
+    if project is None:
+        return organization_rights(membership, is_guest=principal.is_guest)
+    return project_rights(membership, project, is_guest=principal.is_guest)
