@@ -2,7 +2,7 @@
 How every process hears that what it cached may be stale.
 
 One row holds a number. Any change to a row that processes keep in memory (keys, users,
-memberships, providers, models, routes) raises it in the same transaction; each process reads
+memberships, providers, models, routes) raises it as the last thing of its transaction; each process reads
 it once a second and drops its caches when it moved. So a warm request costs no query and a
 revocation is honoured everywhere within two seconds.
 """
@@ -13,6 +13,8 @@ from typing import Any, ClassVar, TypeVar
 
 from django.db import models, transaction
 from django.db.models import F
+
+from apps.core.before_commit import before_commit
 
 _Row = TypeVar("_Row", bound=models.Model)
 
@@ -36,6 +38,10 @@ def current_epoch() -> int:
 
 def raise_epoch() -> None:
     """Make every process drop what it cached, once this transaction is committed."""
+    before_commit(("epoch",), _raise, None)
+
+
+def _raise(_: list[None]) -> None:
     if not Epoch.objects.filter(pk=1).update(value=F("value") + 1):
         # The very first time. Two processes may both come here.
         Epoch.objects.get_or_create(pk=1)

@@ -135,7 +135,9 @@ DATABASE_URL = (
 # Connections a process may hold at most. Open streams hold none.
 DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", default=10)
 _database: dict[str, Any] = dict(env.db_url_config(DATABASE_URL))
-if _database["ENGINE"] == "django.db.backends.sqlite3":
+# Django's own engine with what apps.core.before_commit adds.
+_database["ENGINE"] = _database["ENGINE"].replace("django.db.backends.", "apps.core.backends.")
+if _database["ENGINE"] == "apps.core.backends.sqlite3":
     _database["OPTIONS"] = {
         # A write lock taken at BEGIN waits its turn; one taken later fails at once with "database is locked".
         "transaction_mode": "IMMEDIATE",

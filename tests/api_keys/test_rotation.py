@@ -88,6 +88,7 @@ def test_a_day_is_the_overlap_nobody_asked_for(ada: Caller):
     assert 23.99 * HOUR < ends - timezone.now() <= 24 * HOUR
 
 
+@pytest.mark.django_db(transaction=True)
 def test_without_an_overlap_the_secret_before_ends_at_once(ada: Caller):
     caller = ada.with_key()
     epoch = current_epoch()

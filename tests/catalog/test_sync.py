@@ -150,6 +150,7 @@ def test_a_route_made_by_hand_is_left_alone(server):
     assert callable_ids() == ["unlisted-adapter"]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_sync_makes_every_process_look_again(server):
     server.list("m")
     provider = provider_at(server.base_url)

@@ -129,6 +129,7 @@ def test_slug_and_issuer_stay_what_they_are(admin_client: Client):
     assert (row.slug, row.issuer) == ("acme", FORM["issuer"])
 
 
+@pytest.mark.django_db(transaction=True)
 def test_disabling_is_heard_by_every_process(admin_client: Client):
     row = add_provider("https://id.acme.com")
     before = current_epoch()
