@@ -77,6 +77,7 @@ INSTALLED_APPS = [
     "apps.projects",
     "apps.sso",
     "apps.api_keys",
+    "apps.quotas",
     "apps.catalog",
     "apps.usage",
     "apps.gateway",
