@@ -1,4 +1,9 @@
-"""Who did what, to what, when. Rows are added and never changed, and point at nothing that could take them along."""
+"""
+Who did what, to what, when.
+
+Rows are added and never changed (triggers refuse UPDATE and DELETE), and point at nothing that could
+take them along. Each organization's events, and the platform's, are a chain of hashes.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +26,7 @@ class AuditEvent(models.Model):
     public_id = PublicIdField("audit")
     action = models.CharField(max_length=64)
     organization = models.CharField(max_length=32, blank=True, help_text="Whose event it is; empty: the platform's.")
+    project = models.CharField(max_length=32, blank=True, help_text="The project it happened in, if it was one.")
     actor_kind = models.CharField(max_length=16)
     actor_id = models.CharField(max_length=32, blank=True)
     actor_label = models.CharField(max_length=254, blank=True)
@@ -42,7 +48,37 @@ class AuditEvent(models.Model):
             models.Index(fields=["actor_id", "-created_at"], name="audit_actor_idx"),
             models.Index(fields=["target_id", "-created_at"], name="audit_target_idx"),
             models.Index(fields=["action", "-created_at"], name="audit_action_idx"),
+            models.Index(fields=["project", "-created_at"], name="audit_project_idx"),
+            models.Index(fields=["organization", "action", "-created_at"], name="audit_org_action_idx"),
+            models.Index(fields=["organization", "actor_label", "-created_at"], name="audit_org_label_idx"),
         ]
 
     def __str__(self) -> str:
         return f"{self.action} {self.target_id}".strip()
+
+
+class AuditLink(models.Model):
+    """An event's place in the chain of its organization; `hash` covers the event, the place and the hash before."""
+
+    event = models.OneToOneField(AuditEvent, models.PROTECT, primary_key=True, related_name="link")
+    organization = models.CharField(max_length=32, blank=True)
+    sequence = models.PositiveBigIntegerField(help_text="From 1, without gaps.")
+    previous_hash = models.CharField(max_length=64, blank=True)
+    hash = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["organization", "sequence"], name="one_event_at_each_place")]
+
+    def __str__(self) -> str:
+        return f"{self.organization or 'platform'} {self.sequence}"
+
+
+class AuditChain(models.Model):
+    """Where a chain ends: what the next link follows. Whoever adds links locks it."""
+
+    organization = models.CharField(max_length=32, blank=True, unique=True)
+    sequence = models.PositiveBigIntegerField(default=0)
+    hash = models.CharField(max_length=64, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.organization or 'platform'} {self.sequence}"

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from enum import StrEnum
+from functools import partial
 from typing import Any, NamedTuple
 
+from django.db import transaction
+
+from apps.audit.chain import link
 from apps.audit.models import AuditEvent
 from apps.core import logs
+from apps.core.before_commit import before_commit
 
 
 class Action(StrEnum):
@@ -59,23 +64,27 @@ SYSTEM = Actor("system")
 impersonator: ContextVar[str] = ContextVar("impersonator", default="")
 
 
+@transaction.atomic(savepoint=False)
 def record(
     action: Action,
     *,
     actor: Actor,
     organization: str = "",
+    project: str = "",
     target_kind: str = "",
     target_id: str = "",
     **details: Any,
 ) -> None:
     """
-    Add an event. `organization` and `target_id` are public ids; `details` are JSON values, never secrets.
+    Add an event. `organization`, `project` and `target_id` are public ids; `details` are JSON values, never secrets.
 
     The client's address, the request id and the operator acting as the user are those of the request being served.
+    The event joins its organization's chain when the transaction commits.
     """
-    AuditEvent.objects.create(
+    event = AuditEvent.objects.create(
         action=action,
         organization=organization,
+        project=project,
         actor_kind=actor.kind,
         actor_id=actor.id,
         actor_label=actor.label,
@@ -86,3 +95,4 @@ def record(
         address=logs.client_address.get() or "",
         request_id=logs.request_id.get() or "",
     )
+    before_commit(("audit", organization), partial(link, organization), event.pk)

@@ -12,6 +12,7 @@ from django.db.models import Count, F, Q, Sum
 from django.utils import timezone
 
 from apps.api_keys.models import ApiKey
+from apps.audit.chain import verify
 from apps.catalog.models import ModelAlias, Provider, Route
 from apps.core.logs import redact
 from apps.core.sealing import SealBroken
@@ -180,6 +181,17 @@ def provider_secrets() -> list[Violation]:
     ]
 
 
+def audit_chains() -> list[Violation]:
+    return [
+        {
+            "check": "audit_chain",
+            "detail": f"{broke.place} {broke.problem} (audit log of {broke.organization or 'the platform'})",
+            "id": broke.place,
+        }
+        for broke in verify()
+    ]
+
+
 ROW_CHECKS: list[Callable[[UsageQuerySet], list[Violation]]] = [
     incomplete_end,
     unknown_state,
@@ -192,6 +204,7 @@ TENANT_CHECKS: list[Callable[[], list[Violation]]] = [
     routes_across_tenants,
     aliases_across_tenants,
     provider_secrets,
+    audit_chains,
 ]
 
 

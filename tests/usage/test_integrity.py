@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -41,7 +42,9 @@ LONG_AGO = datetime.timedelta(minutes=5)
 def key() -> ApiKey:
     user = User.objects.create_user("a@example.com")
     project = Project.objects.get(organization__memberships__user=user)
-    return create_key(kind=KeyKind.PROJECT, name="k", place=project, holder=Holder(user))[0]
+    made = create_key(kind=KeyKind.PROJECT, name="k", place=project, holder=Holder(user))[0]
+    connection.run_before_commit()
+    return made
 
 
 @pytest.fixture
