@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import transaction
@@ -258,7 +258,7 @@ def _newest_digest(token: str) -> tuple[str, str]:
     return next(iter(digests(token).items()))
 
 
-def _record(action: Action, key: ApiKey, actor: Actor, **details: object) -> None:
+def _record(action: Action, key: ApiKey, actor: Actor, **details: Any) -> None:
     organization = key.organization.public_id
     if key.project is not None:
         details["project"] = key.project.public_id
