@@ -2,27 +2,46 @@
 
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, register_converter
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
 from apps.accounts.urls import auth_urlpatterns as account_urls
 from apps.accounts.urls import page_urlpatterns as account_pages
 from apps.accounts.views import JWKSView
 from apps.api_keys.urls import auth_urlpatterns as api_key_urls
+from apps.api_keys.urls import organization_urlpatterns as organization_key_urls
 from apps.api_keys.urls import user_urlpatterns as user_urls
 from apps.console.urls import admin_urlpatterns
+from apps.core.converters import OrganizationId
 from apps.health.urls import root_urlpatterns as health_urls
+from apps.organizations.urls import organization_urlpatterns as organization_urls
 from apps.projects.urls import auth_urlpatterns as upgrade_urls
+from apps.projects.urls import organization_urlpatterns as organization_project_urls
+from apps.projects.urls import project_urlpatterns as project_urls
+from apps.quotas.urls import organization_urlpatterns as organization_quota_urls
 from apps.sso.urls import auth_urlpatterns as sso_urls
 from apps.sso.urls import page_urlpatterns as sso_pages
+from apps.usage.urls import organization_urlpatterns as organization_usage_urls
 
+register_converter(OrganizationId, "org")
 admin.autodiscover()
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 auth = [*account_urls, *upgrade_urls, *sso_urls, *api_key_urls]
+# What an organization has, at the caller's own and at the one a path names.
+of_an_organization = [
+    *organization_urls,
+    *organization_project_urls,
+    *organization_key_urls,
+    *organization_quota_urls,
+    *organization_usage_urls,
+]
 v1 = [
     path("auth/", include(auth)),
     path("user/", include(user_urls)),
+    path("organization/", include(of_an_organization)),
+    path("organization/<org:org_id>/", include(of_an_organization)),
+    path("projects/", include(project_urls)),
     path("", include("apps.catalog.urls")),
     path("", include("apps.health.urls")),
 ]

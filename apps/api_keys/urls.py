@@ -1,4 +1,4 @@
-from django.urls import path
+from django.urls import URLPattern, path
 
 from apps.api_keys.identity_views import MeView, UserProfileView, ValidateApiKeyView, ValidateView
 from apps.api_keys.views import (
@@ -24,3 +24,4 @@ user_urlpatterns = [
     path("api-keys/<str:key_id>", UserApiKeyView.as_view()),
     path("api-keys/<str:key_id>/rotate", UserRotationView.as_view()),
 ]
+organization_urlpatterns: list[URLPattern] = []

@@ -171,5 +171,5 @@ def add_inference(result: dict[str, Any], **_: Any) -> dict[str, Any]:
 
 def only_canonical(endpoints: list[Any], **_: Any) -> list[Any]:
     """drf-spectacular's pre-processing hook: document each route once, under its canonical prefix."""
-    other = ("/api/", "/llm/", "/auth/", "/v1/swagger/")
+    other = ("/api/", "/llm/", "/auth/", "/v1/swagger/", "/v1/organization/{org_id}/")
     return [endpoint for endpoint in endpoints if not endpoint[0].startswith(other) and endpoint[0] not in _TWICE]
