@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 
 from apps.audit.models import AuditChain, AuditEvent, AuditLink
+from apps.core.wall import reaching
 
 _BATCH = 1000
 _MAX_SHOWN = 100
@@ -43,27 +44,26 @@ def _plain(value: Any) -> Any:
 
 def link(organization: str, event_ids: list[int]) -> None:
     """Add events to the end of an organization's chain. Locks the chain, so it is the last thing of a transaction."""
-    chain = AuditChain.objects.select_for_update().filter(organization=organization).first()
-    if chain is None:
+    with reaching(organization, "the chain of another organization or the platform"):
+        chain = _locked(organization)
+        links = []
+        # Read again: what is hashed is what the database holds.
+        for event in AuditEvent.objects.filter(pk__in=event_ids).order_by("pk"):
+            here = AuditLink(event=event, organization=organization, previous_hash=chain.hash)
+            chain.sequence = here.sequence = chain.sequence + 1
+            chain.hash = here.hash = digest(event, here.sequence, here.previous_hash)
+            links.append(here)
+        AuditLink.objects.bulk_create(links)
+        chain.save(update_fields=["sequence", "hash"])
+
+
+def _locked(organization: str) -> AuditChain:
+    chains = AuditChain.objects.select_for_update().filter(organization=organization)
+    if (chain := chains.first()) is None:
         # The very first event. Two transactions may both come here.
         AuditChain.objects.bulk_create([AuditChain(organization=organization)], ignore_conflicts=True)
-        chain = AuditChain.objects.select_for_update().get(organization=organization)
-    links = []
-    # Read again: what is hashed is what the database holds.
-    for event in AuditEvent.objects.filter(pk__in=event_ids).order_by("pk"):
-        previous, chain.sequence = chain.hash, chain.sequence + 1
-        chain.hash = digest(event, chain.sequence, previous)
-        links.append(
-            AuditLink(
-                event=event,
-                organization=organization,
-                sequence=chain.sequence,
-                previous_hash=previous,
-                hash=chain.hash,
-            )
-        )
-    AuditLink.objects.bulk_create(links)
-    chain.save(update_fields=["sequence", "hash"])
+        chain = chains.get()
+    return chain
 
 
 def verify(organization: str | None = None) -> list[Break]:

@@ -13,6 +13,7 @@ from apps.audit.chain import link
 from apps.audit.models import AuditEvent
 from apps.core import logs
 from apps.core.before_commit import before_commit
+from apps.core.wall import reaching
 
 
 class Action(StrEnum):
@@ -40,6 +41,14 @@ class Action(StrEnum):
     API_KEY_CREATED = "api_key.created"
     API_KEY_ROTATED = "api_key.rotated"
     API_KEY_DELETED = "api_key.deleted"
+    PROJECT_CREATED = "project.created"
+    PROJECT_UPDATED = "project.updated"
+    PROJECT_ARCHIVED = "project.archived"
+    PROJECT_UNARCHIVED = "project.unarchived"
+    PROJECT_DELETED = "project.deleted"
+    SERVICE_ACCOUNT_CREATED = "service_account.created"
+    SERVICE_ACCOUNT_UPDATED = "service_account.updated"
+    SERVICE_ACCOUNT_DELETED = "service_account.deleted"
     IDENTITY_PROVIDER_CREATED = "identity_provider.created"
     IDENTITY_PROVIDER_UPDATED = "identity_provider.updated"
     IDENTITY_PROVIDER_DELETED = "identity_provider.deleted"
@@ -81,7 +90,7 @@ def record(
     The client's address, the request id and the operator acting as the user are those of the request being served.
     The event joins its organization's chain when the transaction commits.
     """
-    event = AuditEvent.objects.create(
+    event = AuditEvent(
         action=action,
         organization=organization,
         project=project,
@@ -95,4 +104,6 @@ def record(
         address=logs.client_address.get() or "",
         request_id=logs.request_id.get() or "",
     )
+    with reaching(organization, "an event of another organization or the platform"):
+        event.save(force_insert=True)
     before_commit(("audit", organization), partial(link, organization), event.pk)

