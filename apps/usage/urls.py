@@ -1,3 +1,8 @@
-from django.urls import URLPattern
+from django.urls import path
 
-organization_urlpatterns: list[URLPattern] = []
+from apps.usage.views import CompletionsUsageView, EmbeddingsUsageView
+
+organization_urlpatterns = [
+    path("usage/completions", CompletionsUsageView.as_view()),
+    path("usage/embeddings", EmbeddingsUsageView.as_view()),
+]

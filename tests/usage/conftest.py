@@ -9,6 +9,8 @@ import pytest
 
 from apps.core.ids import new_id
 from apps.usage.journal import Accepted, Journal
+from tests.api_keys.conftest import ada as ada
+from tests.api_keys.conftest import eve as eve
 
 ACCEPTED_AT = 1_790_000_000.0
 
