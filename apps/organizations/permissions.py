@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from apps.core import wall
 from apps.core.errors import Forbidden, Unauthenticated
 from apps.organizations.principal import Principal
 
@@ -36,6 +37,8 @@ class HasScope(BasePermission):
 
     Where they must carry it is the view's word: `OrganizationView` asks at the organization,
     `ProjectView` in the project its path names, any other view in the caller's own project.
+    From then on the database shows the caller's organization only. Views for any credential answer
+    what a person is, which is a matter of all its organizations, so they see on.
     """
 
     def has_permission(self, request: Request, view: Any) -> bool:
@@ -50,4 +53,5 @@ class HasScope(BasePermission):
                 principal.require(scope)
             else:
                 require(principal, scope)
+            wall.narrow(principal.organization_id, principal.organization_public_id)
         return True
