@@ -72,6 +72,7 @@ def start_postgres() -> str:
     # The suite's role is one that row-level security binds, and no superuser.
     with psycopg.connect(f"postgres://postgres@127.0.0.1:{port}/postgres", autocommit=True) as connection:
         connection.execute("CREATE ROLE jan LOGIN CREATEDB")
+        connection.execute("ALTER DATABASE postgres OWNER TO jan")
     return f"postgres://jan@127.0.0.1:{port}/postgres"
 
 
