@@ -6,6 +6,8 @@ from celery import shared_task
 
 from apps.accounts.services import forget_unconfirmed
 from apps.accounts.sessions import forget_ended_sessions
+from apps.projects.invites import expire_overdue
+from apps.projects.project_services import purge_projects
 from apps.projects.services import purge_guests
 
 log = logging.getLogger("jan.accounts")
@@ -19,3 +21,18 @@ def tidy_accounts() -> None:
     forget_ended_sessions()
     if purged:
         log.info("%d silent guests were removed", purged)
+
+
+@shared_task(name="apps.projects.tasks.purge_deleted_projects", ignore_result=True)  # type: ignore[untyped-decorator]  # no types
+def purge_deleted_projects() -> None:
+    """Hourly: remove the projects whose time after deletion is up."""
+    if purged := purge_projects():
+        log.info("%d deleted projects were purged", purged)
+
+
+@shared_task(name="apps.projects.tasks.expire_invites", ignore_result=True)  # type: ignore[untyped-decorator]  # no types
+def expire_invites() -> None:
+    """Every five minutes: mark the invites whose time is up."""
+    expired = expire_overdue()
+    if expired:
+        log.info("%d invites expired", expired)

@@ -193,6 +193,8 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {} if REDIS_URL else {"polling_interval": 0.1}
 CELERY_BEAT_SCHEDULE = {
     "tidy-accounts": {"task": "apps.projects.tasks.tidy_accounts", "schedule": 600.0},
+    "purge-projects": {"task": "apps.projects.tasks.purge_deleted_projects", "schedule": 3600.0},
+    "expire-invites": {"task": "apps.projects.tasks.expire_invites", "schedule": 300.0},
     "sync-providers": {"task": "apps.catalog.tasks.sync_providers", "schedule": 3600.0},
 }
 
@@ -231,8 +233,15 @@ ACCESS_LOG = env.bool("JAN_ACCESS_LOG", default=True) and env.str("LOG_LEVEL", d
 # Multiplies every limit, concurrent streams too. For load tests and generous installations.
 RATELIMIT_SCALE = env.float("JAN_RATELIMIT_SCALE", default=1.0)
 ACCOUNT_RATE_LIMITS = scaled_account_limits(RATELIMIT_SCALE)
+# Days a deleted project is kept before it is purged.
+PROJECT_PURGE_DAYS = env.float("JAN_PROJECT_PURGE_DAYS", default=30.0)
 # Personal API keys that may work at once, per user and over all organizations.
 MAX_KEYS_PER_USER = env.int("JAN_MAX_KEYS_PER_USER", default=20)
+# Keys that may work at once: a project's and its service accounts', an organization's own (admin keys and keys of
+# kind organization), and ephemeral ones in a project.
+MAX_KEYS_PER_PROJECT = env.int("JAN_MAX_KEYS_PER_PROJECT", default=500)
+MAX_KEYS_PER_ORGANIZATION = env.int("JAN_MAX_KEYS_PER_ORGANIZATION", default=200)
+MAX_EPHEMERAL_KEYS = env.int("JAN_MAX_EPHEMERAL_KEYS", default=10_000)
 
 # --- Providers ----------------------------------------------------------------------------------
 
@@ -278,6 +287,9 @@ EMAIL_USE_TLS = SMTP_SECURITY == "starttls"
 EMAIL_USE_SSL = SMTP_SECURITY == "tls"
 EMAIL_TIMEOUT = 15
 DEFAULT_FROM_EMAIL = env.str("SMTP_SENDER_EMAIL", default="") or f"Jan Server <noreply@{PUBLIC_HOST}>"
+# The operator's own page for people who are invited: the secret is added as `token`, the invite's id as `invite_id`.
+# Without it the link leads to a page of this server.
+INVITE_REDIRECT_URL = env.str("INVITE_REDIRECT_URL", default="")
 
 # --- Logs ---------------------------------------------------------------------------------------
 
