@@ -9,6 +9,7 @@ from typing import Any
 from apps.core.logs import logging_config
 from janserver.settings.admin import UNFOLD as UNFOLD
 from janserver.settings.limits import CONCURRENT_STREAMS as CONCURRENT_STREAMS
+from janserver.settings.limits import ORGANIZATION_ROUTES as ORGANIZATION_ROUTES
 from janserver.settings.limits import RATE_LIMITS as RATE_LIMITS
 from janserver.settings.limits import SIGN_IN_ROUTES as SIGN_IN_ROUTES
 from janserver.settings.limits import scaled_account_limits
@@ -185,6 +186,7 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "apps.accounts.tasks.*": {"queue": "default"},
     "apps.catalog.tasks.*": {"queue": "default"},
+    "apps.organizations.tasks.*": {"queue": "default"},
     "apps.projects.tasks.*": {"queue": "default"},
 }
 CELERY_ACCEPT_CONTENT = ["json"]
@@ -195,6 +197,7 @@ CELERY_BEAT_SCHEDULE = {
     "tidy-accounts": {"task": "apps.projects.tasks.tidy_accounts", "schedule": 600.0},
     "purge-projects": {"task": "apps.projects.tasks.purge_deleted_projects", "schedule": 3600.0},
     "expire-invites": {"task": "apps.projects.tasks.expire_invites", "schedule": 300.0},
+    "purge-organizations": {"task": "apps.organizations.tasks.purge", "schedule": 3600.0},
     "sync-providers": {"task": "apps.catalog.tasks.sync_providers", "schedule": 3600.0},
 }
 
@@ -233,6 +236,8 @@ ACCESS_LOG = env.bool("JAN_ACCESS_LOG", default=True) and env.str("LOG_LEVEL", d
 # Multiplies every limit, concurrent streams too. For load tests and generous installations.
 RATELIMIT_SCALE = env.float("JAN_RATELIMIT_SCALE", default=1.0)
 ACCOUNT_RATE_LIMITS = scaled_account_limits(RATELIMIT_SCALE)
+# Days a deleted organization is kept before it is purged.
+ORGANIZATION_PURGE_DAYS = env.float("JAN_ORGANIZATION_PURGE_DAYS", default=30.0)
 # Days a deleted project is kept before it is purged.
 PROJECT_PURGE_DAYS = env.float("JAN_PROJECT_PURGE_DAYS", default=30.0)
 # Personal API keys that may work at once, per user and over all organizations.

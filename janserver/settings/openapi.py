@@ -29,6 +29,10 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         {"name": "Models", "description": "What can be called."},
         {"name": "Authentication", "description": "Who you are."},
         {"name": "API keys", "description": "Credentials for programs."},
+        {"name": "Organizations", "description": "Tenants: made, changed, handed on, deleted."},
+        {"name": "Members", "description": "Who belongs to an organization, and as what."},
+        {"name": "Groups", "description": "People who get roles together."},
+        {"name": "Roles", "description": "Rights that are given together, and who has them where."},
         {"name": "Operation", "description": "Health and version."},
     ],
 }

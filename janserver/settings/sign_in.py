@@ -7,6 +7,8 @@ from janserver.settings.places import BEHIND_TLS, PUBLIC_URL, env
 AUTH_USER_MODEL = "accounts.User"
 # What an account comes with: a personal organization and its default project.
 ACCOUNTS_PROVISIONER = "apps.projects.services.provision_personal_tenant"
+# What else ends when somebody leaves an organization: keys, which live above it.
+ORGANIZATIONS_OFFBOARDER = "apps.api_keys.leaving.end_keys_of"
 AUTHENTICATION_BACKENDS = ["apps.accounts.backends.ProvenAddressBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}

@@ -59,7 +59,10 @@ def test_a_key_is_made_read_listed_and_deleted(ada: Caller, path: str):
         "last_id": made["id"],
         "has_more": False,
         "next_after": None,
+        "next": None,
         "total": 1,
+        "limit": 20,
+        "offset": 0,
     }
     deleted = ada.call("DELETE", f"{path}/{made['id']}")
     assert (deleted.status_code, deleted.content) == (204, b"")
