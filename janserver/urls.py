@@ -17,6 +17,7 @@ from apps.health.urls import root_urlpatterns as health_urls
 from apps.organizations.urls import organization_urlpatterns as organization_urls
 from apps.projects.urls import auth_urlpatterns as upgrade_urls
 from apps.projects.urls import organization_urlpatterns as organization_project_urls
+from apps.projects.urls import page_urlpatterns as invite_pages
 from apps.projects.urls import project_urlpatterns as project_urls
 from apps.quotas.urls import organization_urlpatterns as organization_quota_urls
 from apps.sso.urls import auth_urlpatterns as sso_urls
@@ -64,6 +65,7 @@ urlpatterns = [
     path("admin/", include(admin_urlpatterns)),
     path("admin/", admin.site.urls),
     path("accounts/", include(account_pages)),
+    path("accounts/", include(invite_pages)),
     path("accounts/", include(sso_pages)),
     path("accounts/", include("allauth.urls")),
     path("", include("apps.console.urls")),

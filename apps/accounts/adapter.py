@@ -19,14 +19,13 @@ from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.mail import EmailMultiAlternatives
-from django.core.validators import MaxLengthValidator, RegexValidator
 from django.db import transaction
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from apps.accounts.addresses import normalised
-from apps.accounts.invitations import SignUp, may_sign_up
+from apps.accounts.addresses import mailable
+from apps.accounts.invitations import SignUp, may_sign_up, proven_address
 from apps.accounts.mail import as_html
 from apps.accounts.models import User
 from apps.accounts.self_service import change_password, start_afresh
@@ -54,14 +53,11 @@ class AccountAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return may_sign_up(request)
 
+    def is_email_verified(self, request: HttpRequest, email: str) -> bool:
+        return proven_address(request) == email.lower()
+
     def clean_email(self, email: str) -> str:
-        # As long as the columns: a form field would let 320 characters pass.
-        MaxLengthValidator(254)(email)
-        # Between quotes anything may stand, control characters too: no mail could be sent there.
-        RegexValidator('"', inverse_match=True, message="Enter an address without quotes.")(email)
-        plain = normalised(email)
-        MaxLengthValidator(254)(plain)
-        return plain
+        return mailable(email)
 
     def validation_error(self, code: str, *args: Any) -> ValidationError:
         # Whatever form the tries came by, what is over a limit is answered as such.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
+from django.core.validators import MaxLengthValidator, RegexValidator, validate_email
 
+MAX_LENGTH = 254  # as long as the columns
 _INVALID = "Enter a valid e-mail address."
 
 
@@ -23,4 +24,14 @@ def normalised(email: str) -> str:
     validate_email(plain)
     if not plain.isascii():  # validate_email takes the long s for an s
         raise ValidationError(_INVALID, code="invalid")
+    return plain
+
+
+def mailable(email: str) -> str:
+    """As `normalised`, for an address that something will be mailed to and that will be stored."""
+    MaxLengthValidator(MAX_LENGTH)(email)
+    # Between quotes anything may stand, control characters too: no mail could be sent there.
+    RegexValidator('"', inverse_match=True, message="Enter an address without quotes.")(email)
+    plain = normalised(email)
+    MaxLengthValidator(MAX_LENGTH)(plain)
     return plain

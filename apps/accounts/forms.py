@@ -14,7 +14,7 @@ from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 
 from apps.accounts.addresses import normalised
-from apps.accounts.invitations import forget, invited_address
+from apps.accounts.invitations import forget, invited_address, proven_address
 from apps.accounts.models import User
 from apps.accounts.self_service import sign_up
 
@@ -49,7 +49,7 @@ class SignupForm(Worded, forms.SignupForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.invited = invited_address(context.request)
+        self.invited, self.proven = invited_address(context.request), proven_address(context.request)
         if self.invited:
             self.initial["email"] = self.invited
             self.fields["email"].disabled = True
@@ -71,7 +71,7 @@ class SignupForm(Worded, forms.SignupForm):
 
     def save(self, request: HttpRequest) -> User:
         email, password = self.cleaned_data["email"], self.cleaned_data["password1"]
-        user = sign_up(email=email, password=password, is_proven=email == self.invited)
+        user = sign_up(email=email, password=password, is_proven=email == self.proven)
         forget(request)
         return user
 

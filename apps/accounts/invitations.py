@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import datetime
 from enum import StrEnum
+from typing import Any
 
 from allauth.account.adapter import get_adapter
+from django.apps import apps
 from django.conf import settings
-from django.core import signing
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import transaction
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 
-from apps.accounts.models import User
+from apps.accounts.links import Found, digest_of, find, new_secret
+from apps.accounts.models import Invitation, User
 from apps.audit.services import Action, Actor, record
 from apps.core.errors import BadRequest, Conflict
+from apps.ratelimit.accounts import admit
 
 LIFE = datetime.timedelta(days=7)
-_SALT = "apps.accounts.invitations"
-# Where allauth looks for an address that is proven before its account is made.
-_SESSION_KEY = "account_verified_email"
+_SESSION_KEY = "invitation"
 
 
 class SignUp(StrEnum):
@@ -37,46 +38,93 @@ def send_invitation(*, email: str, actor: Actor) -> None:
     """
     Mail somebody a link to make an account with this address; following it proves the address.
 
-    The link is good for a week and until the account is made. Raises BadRequest for what is no
-    address, Conflict if it has an account (`email_taken`) or nobody may sign up (`signup_closed`).
+    The link is good once, for a week; one sent to this address before dies. Raises BadRequest for what
+    is no address, Conflict if it has an account (`email_taken`) or nobody may sign up (`signup_closed`),
+    RateLimited for an address that is mailed too often.
     """
-    email = email.strip().lower()
-    try:
-        validate_email(email)
-        email = get_adapter().clean_email(email)
-    except ValidationError as problem:
-        raise BadRequest(" ".join(problem.messages), param="email") from None
+    email = _address(email)
     if settings.SIGNUP == SignUp.CLOSED:
         raise Conflict("Nobody may sign up here: JAN_SIGNUP is closed.", code="signup_closed")
     if User.objects.get_queryset().proven_by(email).exists():
         raise Conflict("This address has an account.", code="email_taken")
+    admit("invite_mail", email)
+    secret, now = new_secret(), timezone.now()
+    fresh = {
+        "token_digest": digest_of(secret),
+        "invited_by_id": actor.id if actor.kind == "user" else None,
+        "sent_at": now,
+        "expires_at": now + LIFE,
+    }
+    Invitation.objects.unended().update_or_create(email=email, defaults=fresh)
     record(Action.INVITE_SENT, actor=actor, target_kind="address", email=email)
-    path = reverse("account_invitation", args=[signing.dumps(email, salt=_SALT)])
+    path = reverse("account_invitation", args=[secret])
     context = {"invitation_url": f"{settings.PUBLIC_URL}{path}", "days": LIFE.days}
     transaction.on_commit(lambda: get_adapter().send_mail("account/email/invitation", email, context), robust=True)
 
 
-def address_of(token: str) -> str | None:
-    """Return the address that an invitation's link proves; None if it is forged or too old."""
+def _address(email: str) -> str:
     try:
-        return str(signing.loads(token, salt=_SALT, max_age=LIFE))
-    except signing.BadSignature:
+        return str(get_adapter().clean_email(email.strip()))
+    except ValidationError as problem:
+        raise BadRequest(" ".join(problem.messages), param="email") from None
+
+
+@transaction.atomic
+def revoke_invitation(*, invitation: Invitation, actor: Actor) -> bool:
+    """Make an invitation's link good for nothing. Returns whether this call did it."""
+    if not Invitation.objects.unended().filter(pk=invitation.pk).update(revoked_at=timezone.now()):
+        return False
+    record(Action.INVITE_DELETED, actor=actor, target_kind="address", email=invitation.email)
+    return True
+
+
+def invitation_of(secret: str) -> Invitation | None:
+    """Return the open invitation that a mailed link belongs to, or None."""
+    found = find(Invitation.objects.open(), secret)
+    return found.row if found is not None and found.is_mailed else None
+
+
+# --- What a browser remembers of the link it followed ---
+
+
+def remember(request: HttpRequest, invitation: Any, *, is_mailed: bool) -> None:
+    """
+    Remember that this browser followed the link of an invitation, or of an organization's invite.
+
+    Any model will do whose rows have `email` and `token_digest`, and whose queryset knows the `open` ones.
+    """
+    link = {"of": invitation._meta.label, "digest": invitation.token_digest, "is_mailed": is_mailed}
+    request.session[_SESSION_KEY] = link
+
+
+def recalled(request: HttpRequest, model: Any = None) -> Found | None:
+    """Return what the link that this browser followed belongs to, if it is still good (and a row of `model`)."""
+    link = request.session.get(_SESSION_KEY)
+    if link is None or (model is not None and link["of"] != model._meta.label):
         return None
-
-
-def accept(request: HttpRequest, email: str) -> None:
-    """Remember that this browser followed an invitation's link to this address."""
-    request.session[_SESSION_KEY] = email
+    rows = apps.get_model(link["of"])._default_manager.get_queryset().open()  # type: ignore[attr-defined]
+    row = rows.filter(token_digest=link["digest"]).first()
+    return Found(row, link["is_mailed"]) if row is not None else None
 
 
 def forget(request: HttpRequest) -> None:
-    """The invitation has done its work."""
-    request.session.pop(_SESSION_KEY, None)
+    """An account was made. An operator's invitation has done its work; an organization's waits for its answer."""
+    link = request.session.get(_SESSION_KEY)
+    if link is not None and link["of"] == Invitation._meta.label:
+        Invitation.objects.unended().filter(token_digest=link["digest"]).update(accepted_at=timezone.now())
+        del request.session[_SESSION_KEY]
 
 
 def invited_address(request: HttpRequest) -> str | None:
-    """Return the address proven by the invitation that this browser followed, if it did."""
-    return request.session.get(_SESSION_KEY)
+    """Return the address that this browser is invited to make an account with, if it followed such a link."""
+    found = recalled(request)
+    return str(found.row.email) if found is not None else None
+
+
+def proven_address(request: HttpRequest) -> str | None:
+    """As `invited_address`, if the link was one that only the address's mailbox holds."""
+    found = recalled(request)
+    return str(found.row.email) if found is not None and found.is_mailed else None
 
 
 def may_sign_up(request: HttpRequest) -> bool:

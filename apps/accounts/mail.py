@@ -24,22 +24,40 @@ from apps.core.ids import random_base62
 
 log = logging.getLogger("jan.mail")
 
+_QUOTE = "> "
+
 
 def as_html(text: str) -> str:
     """
     Return a mail's text as HTML.
 
-    Paragraphs stay paragraphs; one of two lines, words with a colon and a link to this server,
-    becomes a button. Nothing else becomes a link.
+    Paragraphs stay paragraphs; one of two lines, words with a colon and a link to this server (or to
+    the operator's page for invites), becomes a button. Nothing else becomes a link.
     """
     return render_to_string("account/email/base.html", {"paragraphs": [_parse(part) for part in text.split("\n\n")]})
 
 
+def quoted(text: str) -> str:
+    """
+    Return what somebody wrote as it stands in a mail of ours: each line marked as not our words.
+
+    So it makes no paragraph, and no button.
+    """
+    lines = ("".join(each if each.isprintable() else " " for each in line).rstrip() for line in text.splitlines())
+    return "\n".join(f"{_QUOTE}{line}" for line in lines)
+
+
 def _parse(paragraph: str) -> dict[str, Any]:
     lines = paragraph.strip().splitlines()
-    if len(lines) == 2 and lines[0].endswith(":") and lines[1].startswith(f"{settings.PUBLIC_URL}/"):
+    if lines and all(line.startswith(_QUOTE.strip()) for line in lines):
+        return {"quote": [line.removeprefix(_QUOTE.strip()).strip() for line in lines]}
+    if len(lines) == 2 and lines[0].endswith(":") and lines[1].startswith(_own_pages()):
         return {"label": lines[0][:-1], "url": lines[1]}
     return {"lines": lines}
+
+
+def _own_pages() -> tuple[str, ...]:
+    return tuple(filter(None, (f"{settings.PUBLIC_URL}/", settings.INVITE_REDIRECT_URL)))
 
 
 class QueueBackend(BaseEmailBackend):

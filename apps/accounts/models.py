@@ -11,6 +11,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models, transaction
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from apps.core.epoch import EpochModel, EpochQuerySet
@@ -114,6 +115,59 @@ class User(EpochModel, AbstractBaseUser, PermissionsMixin):
 
     def get_short_name(self) -> str:
         return self.name or str(self)
+
+
+class InvitationQuerySet(models.QuerySet["Invitation"]):
+    def unended(self) -> Self:
+        """Invitations that neither made an account nor were revoked. Their time may be up."""
+        return self.filter(accepted_at=None, revoked_at=None)
+
+    def open(self) -> Self:
+        """Invitations whose link is good."""
+        return self.unended().filter(expires_at__gt=timezone.now())
+
+    def settle(self, email: str) -> int:
+        """Some account has proven this address, by an invitation or not: no link makes another one with it."""
+        return self.unended().filter(email=email).update(accepted_at=timezone.now())
+
+
+class Invitation(models.Model):
+    """An operator's invitation to make an account with an address. Its link's secret is kept as a digest."""
+
+    email = models.EmailField("e-mail")
+    token_digest = models.CharField(max_length=64, unique=True, editable=False)
+    invited_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    sent_at = models.DateTimeField(editable=False)
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects: ClassVar[InvitationQuerySet] = InvitationQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            models.Index(fields=["-created_at"], name="invitation_created_idx"),
+            models.Index(fields=["email"], name="invitation_email_idx", opclasses=["varchar_pattern_ops"]),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["email"], condition=Q(accepted_at=None, revoked_at=None), name="one_open_invitation_each"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.email
+
+    @property
+    def state(self) -> str:
+        """`accepted`, `revoked`, `expired` or `pending`."""
+        if self.accepted_at is not None:
+            return "accepted"
+        if self.revoked_at is not None:
+            return "revoked"
+        return "pending" if self.expires_at > timezone.now() else "expired"
 
 
 class RefreshTokenFamily(models.Model):

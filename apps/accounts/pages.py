@@ -14,7 +14,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from apps.accounts.invitations import SignUp, accept, address_of
+from apps.accounts.invitations import SignUp, invitation_of, remember
 from apps.accounts.models import User
 from apps.accounts.self_service import end_own_session
 from apps.accounts.sessions import actor_of, sign_out_everywhere
@@ -49,15 +49,15 @@ class ConfirmEmailView(AllauthConfirmEmailView):
 @never_cache
 def follow_invitation(request: HttpRequest, token: str) -> HttpResponse:
     """Take the mailed link as proof of its address and go on to sign-up."""
-    email = address_of(token)
-    if email is None or settings.SIGNUP == SignUp.CLOSED:
+    invitation = invitation_of(token)
+    if invitation is None or settings.SIGNUP == SignUp.CLOSED:
         return render(request, "account/invitation_invalid.html", status=404)
-    if User.objects.get_queryset().proven_by(email).exists():
-        messages.info(request, f"{email} has an account already: sign in.")
+    if User.objects.get_queryset().proven_by(invitation.email).exists():
+        messages.info(request, f"{invitation.email} has an account already: sign in.")
         return redirect("account_login")
     if request.user.is_authenticated:
-        return render(request, "account/invitation_elsewhere.html", {"email": email})
-    accept(request, email)
+        return render(request, "account/invitation_elsewhere.html", {"email": invitation.email})
+    remember(request, invitation, is_mailed=True)
     return redirect("account_signup")
 
 

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from apps.accounts.addresses import normalised
 from apps.accounts.invitations import SignUp
-from apps.accounts.models import User
+from apps.accounts.models import Invitation, User
 from apps.accounts.sessions import actor_of, issue_tokens, renew_session
 from apps.audit.services import Action, record
 from apps.core.errors import BadRequest, Conflict, Forbidden
@@ -114,6 +114,7 @@ def give_way(*, address: EmailAddress) -> None:
     if not others.filter(verified=True).exists():
         User.objects.get_queryset().filter(email=address.email).exclude(pk=address.user_id).update(email=None)
         _drop_claims(list(others))
+        Invitation.objects.settle(address.email)
 
 
 @transaction.atomic
@@ -167,3 +168,4 @@ def make_only_address(*, user: User) -> None:
     addresses.exclude(email=user.email or "").delete()
     if user.email:
         EmailAddress.objects.update_or_create(user=user, email=user.email, defaults={"verified": True, "primary": True})
+        Invitation.objects.settle(user.email)

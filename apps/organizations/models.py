@@ -123,6 +123,19 @@ class InviteQuerySet(TenantQuerySet):
         """Invites whose time is up and that nobody has marked yet."""
         return self.filter(state=InviteState.PENDING, expires_at__lte=timezone.now())
 
+    def listed(self) -> Self:
+        """Invites that were not revoked: those are gone."""
+        return self.exclude(state=InviteState.REVOKED)
+
+    def with_status(self, status: str) -> Self:
+        """Invites that clients know by this status, see `Invite.status`."""
+        if status == InviteState.PENDING:
+            return self.open()
+        if status == InviteState.ACCEPTED:
+            return self.filter(state=InviteState.ACCEPTED)
+        ended = Q(state__in=[InviteState.EXPIRED, InviteState.DECLINED])
+        return self.filter(ended | Q(state=InviteState.PENDING, expires_at__lte=timezone.now()))
+
 
 class Invite(TenantModel):
     """
@@ -131,6 +144,10 @@ class Invite(TenantModel):
     Its link carries a secret of its own, kept as a digest; the public id opens nothing. It is good
     once, for this address, organization and role.
     """
+
+    not_cached = frozenset(
+        {"state", "token_digest", "invited_by", "inviter", "expires_at", "sent_at", "accepted_at", "role", "message"}
+    )
 
     public_id = PublicIdField("inv")
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="invites")
@@ -164,6 +181,18 @@ class Invite(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.email} to {self.organization}"
+
+    @property
+    def status_detail(self) -> str:
+        """The state it is in now, whether or not somebody has marked it expired yet."""
+        is_overdue = self.state == InviteState.PENDING and self.expires_at <= timezone.now()
+        return InviteState.EXPIRED if is_overdue else self.state
+
+    @property
+    def status(self) -> str:
+        """The state in OpenAI's words: `pending`, `accepted` or `expired`, which is also what was declined."""
+        state = self.status_detail
+        return InviteState.EXPIRED if state == InviteState.DECLINED else state
 
 
 class Group(TenantModel):

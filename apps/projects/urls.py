@@ -1,10 +1,17 @@
 from django.urls import URLPattern, path
 
+from apps.projects import invite_pages
+from apps.projects.invite_views import AcceptView, DeclineView, InvitesView, InviteView, ResendView
 from apps.projects.project_views import ArchiveView, ProjectDetailView, ProjectsView, UnarchiveView
 from apps.projects.views import UpgradeView
 
 auth_urlpatterns = [path("upgrade", UpgradeView.as_view())]
 organization_urlpatterns: list[URLPattern] = [
+    path("invites", InvitesView.as_view()),
+    path("invites/<str:invite_id>", InviteView.as_view()),
+    path("invites/<str:invite_id>/resend", ResendView.as_view()),
+    path("invites/<str:invite_id>/accept", AcceptView.as_view()),
+    path("invites/<str:invite_id>/decline", DeclineView.as_view()),
     path("projects", ProjectsView.as_view()),
     path("projects/<str:project_id>", ProjectDetailView.as_view()),
     path("projects/<str:project_id>/archive", ArchiveView.as_view()),
@@ -12,3 +19,11 @@ organization_urlpatterns: list[URLPattern] = [
 ]
 # OpenAI's SDK looks for the roles of projects outside of the organization.
 project_urlpatterns: list[URLPattern] = []
+# Beside the accounts' own, under accounts/.
+page_urlpatterns = [
+    path("invite/", invite_pages.show, name="invite"),
+    path("invite/accept/", invite_pages.accept, name="invite_accept"),
+    path("invite/decline/", invite_pages.decline, name="invite_decline"),
+    path("invite/sign-out/", invite_pages.sign_out, name="invite_sign_out"),
+    path("invite/joined/<org:org_id>/", invite_pages.joined, name="invite_joined"),
+]

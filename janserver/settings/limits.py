@@ -2,7 +2,8 @@
 Rate limits: the contract's table (section 6), amounts in the notation of the `limits` library.
 
 `per` says whose requests are counted together: an address (/64 for IPv6), a user, a key, a guest, a
-session, or the recipient of mails.
+session, the recipient of mails, or a caller, which is a key, or a user with a token. A project's are
+what it has as long as nothing else is set for it (`apps.quotas`); tokens are counted when a call has ended.
 """
 
 from typing import Any
@@ -13,6 +14,12 @@ RATE_LIMITS: dict[str, dict[str, Any]] = {
     "inference_user": {"limits": ["60/minute"], "per": "user"},
     "inference_key": {"limits": ["1000/hour"], "per": "key"},
     "inference_guest": {"limits": ["10/minute"], "per": "guest"},
+    "project_requests": {"limits": ["6000/minute", "1000000/day"], "per": "project"},
+    "project_tokens": {"limits": ["10000000/minute"], "per": "project"},
+    "organization_admin": {"limits": ["100/minute"], "per": "caller"},
+    "organization_projects": {"limits": ["200/minute"], "per": "caller"},
+    "organization_keys": {"limits": ["50/minute"], "per": "caller"},
+    "organization_invites": {"limits": ["20/minute"], "per": "caller"},
     "guest_login": {"limits": ["5/minute"], "per": "address"},
     "sign_in": {"limits": ["20/minute", "200/hour"], "per": "address"},
     "sign_up": {"limits": ["10/minute", "60/hour"], "per": "address"},
@@ -24,6 +31,8 @@ RATE_LIMITS: dict[str, dict[str, Any]] = {
     "end_session": {"limits": ["60/minute"], "per": "address"},
     "validate": {"limits": ["60/minute"], "per": "address"},
     "confirmation_mail": {"limits": ["5/hour"], "per": "recipient"},
+    "invite_mail": {"limits": ["5/hour"], "per": "recipient"},
+    "invite_link": {"limits": ["60/minute"], "per": "address"},
 }
 
 # Every way in has a limit of its own: its name, the methods (empty: all), and how the canonical path begins.
@@ -40,12 +49,27 @@ SIGN_IN_ROUTES: tuple[tuple[str, str, str], ...] = (
     ("single_sign_on", "", "/v1/auth/callback"),
     ("single_sign_on", "", "/accounts/sso/"),
     ("single_sign_on", "", "/accounts/saml/"),
+    ("invite_link", "", "/v1/organization/invites/"),
     ("sign_up", "POST", "/accounts/signup/"),
     ("password_reset", "POST", "/accounts/password/reset/"),
     ("sign_in", "POST", "/accounts/"),
     ("sign_in", "POST", "/admin/login/"),
     ("account_pages", "", "/accounts/"),
     ("account_pages", "", "/admin/login/"),
+)
+
+# What an organization is managed with: the name of the limit and a pattern of how the canonical path begins,
+# under both names of an organization. The first line that fits counts.
+_ORGANIZATION = r"/v1/organization(?:/org_[0-9A-Za-z]+)?"
+ORGANIZATION_ROUTES: tuple[tuple[str, str], ...] = (
+    ("organization_invites", rf"{_ORGANIZATION}/invites(?:/|$)"),
+    (
+        "organization_keys",
+        rf"{_ORGANIZATION}/(?:projects/[^/]+/)?(?:service_accounts/[^/]+/)?(?:admin_)?api_keys(?:/|$)",
+    ),
+    ("organization_projects", rf"{_ORGANIZATION}/projects(?:/|$)"),
+    ("organization_projects", r"/v1/projects/[^/]+/(?:users|groups|roles)(?:/|$)"),
+    ("organization_admin", rf"{_ORGANIZATION}(?:/|$)"),
 )
 
 # Streams that may run at once.
