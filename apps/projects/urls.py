@@ -2,6 +2,8 @@ from django.urls import URLPattern, path
 
 from apps.projects import invite_pages
 from apps.projects.invite_views import AcceptView, DeclineView, InvitesView, InviteView, ResendView
+from apps.projects.member_views import ProjectUsersView, ProjectUserView
+from apps.projects.model_permission_views import ModelPermissionsView
 from apps.projects.project_views import ArchiveView, ProjectDetailView, ProjectsView, UnarchiveView
 from apps.projects.views import UpgradeView
 
@@ -16,6 +18,9 @@ organization_urlpatterns: list[URLPattern] = [
     path("projects/<str:project_id>", ProjectDetailView.as_view()),
     path("projects/<str:project_id>/archive", ArchiveView.as_view()),
     path("projects/<str:project_id>/unarchive", UnarchiveView.as_view()),
+    path("projects/<str:project_id>/model_permissions", ModelPermissionsView.as_view()),
+    path("projects/<str:project_id>/users", ProjectUsersView.as_view()),
+    path("projects/<str:project_id>/users/<str:user_id>", ProjectUserView.as_view()),
 ]
 # OpenAI's SDK looks for the roles of projects outside of the organization.
 project_urlpatterns: list[URLPattern] = []
@@ -25,5 +30,5 @@ page_urlpatterns = [
     path("invite/accept/", invite_pages.accept, name="invite_accept"),
     path("invite/decline/", invite_pages.decline, name="invite_decline"),
     path("invite/sign-out/", invite_pages.sign_out, name="invite_sign_out"),
-    path("invite/joined/<org:org_id>/", invite_pages.joined, name="invite_joined"),
+    path("invite/joined/<slug:org_id>/", invite_pages.joined, name="invite_joined"),
 ]
