@@ -32,7 +32,8 @@ class StreamSlot(NamedTuple):
 class Backend(Protocol):
     """
     Counts. `admit` returns, for each window, what was counted before and the seconds until its
-    reset, and the index of the window that refused (-1: none).
+    reset, and the index of the window that refused (-1: none). It counts a request in each window
+    of requests; windows of tokens are begun by it and counted in by `charge`.
     """
 
     # Round trips that failed, one after the other.
@@ -41,6 +42,8 @@ class Backend(Protocol):
     async def admit(
         self, windows: Sequence[Window], slot: StreamSlot | None
     ) -> tuple[list[tuple[int, float]], int]: ...
+
+    async def charge(self, windows: Sequence[Window], amount: int) -> None: ...
 
     async def release(self, slot: StreamSlot) -> None: ...
 
@@ -91,8 +94,16 @@ class MemoryBackend:
             refused_by = len(windows)
         if refused_by < 0:
             for window, (count, left) in zip(windows, found, strict=True):
-                self._counts[window.key] = (count + 1, now + left)
+                self._counts[window.key] = (count + (window.counts == "requests"), now + left)
         return found, refused_by
+
+    async def charge(self, windows: Sequence[Window], amount: int) -> None:
+        now = time.monotonic()
+        for window in windows:
+            count, ends_at = self._counts.get(window.key, (0, 0.0))
+            if ends_at <= now:
+                count, ends_at = 0, now + window.seconds
+            self._counts[window.key] = (count + amount, ends_at)
 
     def _take(self, slot: StreamSlot, now: float) -> bool:
         limits = [window._replace(amount=max(1, int(window.amount * self._share))) for window in stream_windows(slot)]
@@ -124,21 +135,22 @@ class MemoryBackend:
         self._counts.clear()
 
 
-# KEYS: the windows, then the stream sets. ARGV: number of windows; amount and milliseconds of each;
-# then now (ms), member, and amount and milliseconds of each stream set.
+# KEYS: the windows, then the stream sets. ARGV: number of windows; amount, milliseconds and step (what is
+# added) of each; then now (ms), member, and amount and milliseconds of each stream set.
 # Answer: index of the refusing key (-1: none), then count before and milliseconds left of each window.
 _SCRIPT = """
 local n = tonumber(ARGV[1])
-local answer, refused = {-1}, -1
+local answer, refused, fresh = {-1}, -1, {}
 for i = 1, n do
   local count = tonumber(redis.call('GET', KEYS[i]) or '0')
   local left = redis.call('PTTL', KEYS[i])
-  if left < 0 then count = 0; left = tonumber(ARGV[2 * i + 1]) end
-  if refused < 0 and count >= tonumber(ARGV[2 * i]) then refused = i - 1 end
+  fresh[i] = left < 0
+  if fresh[i] then count = 0; left = tonumber(ARGV[3 * i]) end
+  if refused < 0 and count >= tonumber(ARGV[3 * i - 1]) then refused = i - 1 end
   answer[2 * i] = count
   answer[2 * i + 1] = left
 end
-local base = 2 * n + 2
+local base = 3 * n + 2
 if refused < 0 and #KEYS > n then
   local now = tonumber(ARGV[base])
   for i = n + 1, #KEYS do
@@ -156,7 +168,9 @@ if refused < 0 and #KEYS > n then
 end
 if refused < 0 then
   for i = 1, n do
-    if answer[2 * i] == 0 then redis.call('SET', KEYS[i], 1, 'PX', ARGV[2 * i + 1]) else redis.call('INCR', KEYS[i]) end
+    local step = ARGV[3 * i + 1]
+    if fresh[i] then redis.call('SET', KEYS[i], step, 'PX', ARGV[3 * i])
+    elseif step ~= '0' then redis.call('INCRBY', KEYS[i], step) end
   end
 end
 answer[1] = refused
@@ -164,7 +178,18 @@ return answer
 """
 _SCRIPT_SHA = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 _PREFIX = "jan:limit:"
+# An amount no window reaches, and which a script's numbers still hold exactly.
+_NEVER = 2**53
 _Asked = tuple[list[str], list[str | int], "asyncio.Future[list[int]]"]
+
+
+def _asked_of(windows: Sequence[Window], charged: int | None = None) -> tuple[list[str], list[str | int]]:
+    """Return the script's keys and arguments to count a request in windows, or to add what is `charged`."""
+    args: list[str | int] = [len(windows)]
+    for window in windows:
+        step = int(window.counts == "requests") if charged is None else charged
+        args += [window.amount, window.seconds * 1000, step]
+    return [_PREFIX + window.key for window in windows], args
 
 
 class RedisBackend:
@@ -180,10 +205,7 @@ class RedisBackend:
         self._sending: set[asyncio.Task[None]] = set()
 
     async def admit(self, windows: Sequence[Window], slot: StreamSlot | None) -> tuple[list[tuple[int, float]], int]:
-        keys = [_PREFIX + window.key for window in windows]
-        args: list[str | int] = [len(windows)]
-        for window in windows:
-            args += [window.amount, window.seconds * 1000]
+        keys, args = _asked_of(windows)
         if slot is not None:
             args += [round(time.time() * 1000), slot.member]
             for window in stream_windows(slot):
@@ -192,6 +214,9 @@ class RedisBackend:
         answer = await self._ask(keys, args)
         found = [(answer[2 * at + 1], answer[2 * at + 2] / 1000) for at in range(len(windows))]
         return found, answer[0]
+
+    async def charge(self, windows: Sequence[Window], amount: int) -> None:
+        await self._ask(*_asked_of([window._replace(amount=_NEVER) for window in windows], amount))
 
     async def _ask(self, keys: list[str], args: list[str | int]) -> list[int]:
         loop = asyncio.get_running_loop()

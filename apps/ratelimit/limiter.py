@@ -1,7 +1,9 @@
 """
 Counting requests: every limit of a request checked and counted in one atomic operation.
 
-A refused request counts nowhere. Windows begin with their first request. In memory it is one
+A refused request counts nowhere. Windows begin with their first request. Windows of tokens admit
+while the tokens counted are below the limit; what a call used is added when it has ended, so calls
+that run together can use more, by what they use. In memory it is one
 step of the event loop; in Redis one script. When Redis is gone or slow, this process counts by
 itself at half of each limit until it is back.
 """
@@ -13,8 +15,8 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Coroutine, Sequence
+from typing import Any, NamedTuple
 
 from redis.exceptions import RedisError
 
@@ -34,7 +36,8 @@ class Decision(NamedTuple):
     """
     What was found. `tightest` is the window with the smallest share left, `remaining` and
     `resets_in` (seconds) belong to it; `minute` is the tightest window of a minute with its
-    remaining. `exceeded` is the window that refused, if one did.
+    remaining. These are windows of requests; `tokens` is the tightest of tokens, with its remaining
+    and its reset. `exceeded` is the window that refused, if one did, and then the tightest.
     """
 
     tightest: Window | None
@@ -43,6 +46,7 @@ class Decision(NamedTuple):
     minute: tuple[Window, int] | None
     exceeded: Window | None = None
     is_degraded: bool = False
+    tokens: tuple[Window, int, float] | None = None
 
     @property
     def allowed(self) -> bool:
@@ -50,13 +54,13 @@ class Decision(NamedTuple):
 
 
 class Limiter:
-    """`admit` before serving, `release` a stream's slot after it."""
+    """`admit` before serving, `release` a stream's slot after it, `charge` what it used."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._fallback = MemoryBackend(share=DEGRADED_SHARE)
         self._closed_until = 0.0
-        self._releasing: set[asyncio.Task[None]] = set()
+        self._following: set[asyncio.Task[None]] = set()
 
     async def admit(self, windows: Sequence[Window], slot: StreamSlot | None = None) -> Decision:
         """Check and count a request, and take its stream slot. Never raises for a store that is away."""
@@ -80,9 +84,27 @@ class Limiter:
     def _release_later(self, slot: StreamSlot | None) -> None:
         """A caller that is cancelled while it waits may have been given a slot all the same."""
         if slot is not None:
-            task = asyncio.create_task(self.release(slot))
-            self._releasing.add(task)
-            task.add_done_callback(self._releasing.discard)
+            self._follow(self.release(slot))
+
+    def _follow(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._following.add(task)
+        task.add_done_callback(self._following.discard)
+
+    def charge(self, windows: Sequence[Window], tokens: int) -> None:
+        """Count the tokens of a call that was admitted to these windows. Nobody waits for it."""
+        counting = [window for window in windows if window.counts == "tokens"]
+        if counting and tokens:
+            self._follow(self._charge(counting, tokens))
+
+    async def _charge(self, windows: Sequence[Window], tokens: int) -> None:
+        if time.monotonic() >= self._closed_until:
+            try:
+                await self._backend.charge(windows, tokens)
+                return
+            except (RedisError, OSError) as problem:
+                self._failed(problem)
+        await self._fallback.charge(windows, tokens)
 
     async def release(self, slot: StreamSlot) -> None:
         """Give a stream's slot back. One that cannot be given back expires."""
@@ -110,17 +132,22 @@ def _decide(
     if refused_by >= len(windows) and slot is not None:
         return Decision(stream_windows(slot)[0], 0, 1.0, None, stream_windows(slot)[0], is_degraded)
     if refused_by >= 0:
-        window = windows[refused_by]
-        minute = (window, 0) if window.unit == "minute" else None
-        return Decision(window, 0, found[refused_by][1], minute, window, is_degraded)
-    tightest, remaining, resets_in, minute = None, 0, 0.0, None
+        window, resets_in = windows[refused_by], found[refused_by][1]
+        minute = (window, 0) if window.unit == "minute" and window.counts == "requests" else None
+        tokens = (window, 0, resets_in) if window.counts == "tokens" else None
+        return Decision(window, 0, resets_in, minute, window, is_degraded, tokens)
+    tightest, remaining, resets_in, minute, tokens = None, 0, 0.0, None, None
     for window, (count, left) in zip(windows, found, strict=True):
+        if window.counts == "tokens":
+            if tokens is None or (window.amount - count) * tokens[0].amount < tokens[1] * window.amount:
+                tokens = (window, window.amount - count, left)
+            continue
         rest = window.amount - count - 1
         if tightest is None or rest * tightest.amount < remaining * window.amount:
             tightest, remaining, resets_in = window, rest, left
         if window.unit == "minute" and (minute is None or rest < minute[1]):
             minute = (window, rest)
-    return Decision(tightest, remaining, resets_in, minute, None, is_degraded)
+    return Decision(tightest, remaining, resets_in, minute, None, is_degraded, tokens)
 
 
 def headers_of(decision: Decision) -> list[tuple[bytes, bytes]]:
@@ -128,15 +155,15 @@ def headers_of(decision: Decision) -> list[tuple[bytes, bytes]]:
     window = decision.tightest
     if window is None:
         return []
-    left = max(0.0, decision.resets_in)
     headers = [
         (b"x-ratelimit-limit", b"%d" % window.amount),
         (b"x-ratelimit-remaining", b"%d" % decision.remaining),
-        (b"x-ratelimit-reset", b"%d" % math.ceil(time.time() + left)),
-        (b"x-ratelimit-limit-requests", b"%d" % window.amount),
-        (b"x-ratelimit-remaining-requests", b"%d" % decision.remaining),
-        (b"x-ratelimit-reset-requests", duration(left).encode()),
+        (b"x-ratelimit-reset", b"%d" % math.ceil(time.time() + max(0.0, decision.resets_in))),
     ]
+    if window.counts == "requests":
+        headers += _family(b"requests", window, decision.remaining, decision.resets_in)
+    if decision.tokens is not None:
+        headers += _family(b"tokens", *decision.tokens)
     if decision.minute is not None:
         minute, remaining = decision.minute
         headers += [
@@ -146,6 +173,14 @@ def headers_of(decision: Decision) -> list[tuple[bytes, bytes]]:
     if decision.is_degraded:
         headers.append((b"x-ratelimit-policy", b"degraded"))
     return headers
+
+
+def _family(name: bytes, window: Window, remaining: int, resets_in: float) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"x-ratelimit-limit-" + name, b"%d" % window.amount),
+        (b"x-ratelimit-remaining-" + name, b"%d" % remaining),
+        (b"x-ratelimit-reset-" + name, duration(max(0.0, resets_in)).encode()),
+    ]
 
 
 def duration(seconds: float) -> str:
@@ -167,10 +202,8 @@ def refusal_of(decision: Decision) -> RateLimited:
             f"At most {window.amount} streams may run at once for each {window.scope}. Try again when one has ended."
         )
     else:
-        message = (
-            f"Rate limit '{window.name}' reached: {window.amount} requests a {window.unit} for each {window.scope}. "
-            f"Try again in {seconds} s."
-        )
+        amount = f"{window.amount} {window.counts} a {window.unit}"
+        message = f"Rate limit '{window.name}' reached: {amount} for each {window.scope}. Try again in {seconds} s."
     return RateLimited(
         message,
         details={

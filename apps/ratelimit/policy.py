@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import re
 from functools import cache, lru_cache
 from typing import NamedTuple
 
@@ -14,16 +15,25 @@ _INFERENCE = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/embeddin
 
 
 class Caller(NamedTuple):
-    """Whose request it is, by address and, once known, by public ids."""
+    """
+    Whose request it is, by address and, once known, by public ids.
+
+    `has_own_limits`: limits were set for its key, which replace those every user and key has.
+    """
 
     address: str
     user_id: str | None
     key_id: str | None
     is_guest: bool
+    has_own_limits: bool = False
 
 
 class Window(NamedTuple):
-    """One limit for one caller. `seconds` is the window's length, `unit` its name: minute, hour."""
+    """
+    One limit for one caller. `seconds` is the window's length, `unit` its name: minute, hour.
+
+    `counts` is what the amount is of: requests, or tokens, which are counted when a call has ended.
+    """
 
     name: str
     scope: str
@@ -31,6 +41,7 @@ class Window(NamedTuple):
     amount: int
     seconds: int
     unit: str
+    counts: str = "requests"
 
 
 class Rule(NamedTuple):
@@ -70,18 +81,29 @@ def sign_in_limit(method: str, path: str) -> str | None:
     )
 
 
-@lru_cache(maxsize=4096)
-def _rules_for(method: str, path: str, is_guest: bool, has_key: bool) -> tuple[Rule, ...]:
+@cache
+def _organization_routes() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    return tuple((name, re.compile(pattern)) for name, pattern in settings.ORGANIZATION_ROUTES)
+
+
+def organization_limit(path: str) -> str | None:
+    """Return the name of the limit of a route an organization is managed with, or None. `path` is canonical."""
+    return next((name for name, pattern in _organization_routes() if pattern.match(path)), None)
+
+
+def _names_for(method: str, path: str, caller: Caller) -> list[str]:
     names = ["all"]
     if way_in := sign_in_limit(method, path):
         names.append(way_in)
     if path.startswith("/v1/"):
         names.append("v1")
-    if path in _INFERENCE:
-        names.append("inference_guest" if is_guest else "inference_user")
-        if has_key:
+    if managing := organization_limit(path):
+        names.append(managing)
+    if path in _INFERENCE and not caller.has_own_limits:
+        names.append("inference_guest" if caller.is_guest else "inference_user")
+        if caller.key_id is not None:
             names.append("inference_key")
-    return rules(*names)
+    return names
 
 
 @lru_cache(maxsize=65536)
@@ -98,16 +120,18 @@ def network_of(address: str) -> str:
     return address
 
 
-def windows_for(method: str, path: str, caller: Caller) -> list[Window]:
-    """Return the windows a request counts in. `path` is canonical."""
+@lru_cache(maxsize=8192)
+def windows_for(method: str, path: str, caller: Caller) -> tuple[Window, ...]:
+    """Return the windows of the table that a request counts in. `path` is canonical."""
     owners = {
         "address": network_of(caller.address),
         "user": caller.user_id,
         "guest": caller.user_id,
         "key": caller.key_id,
+        "caller": caller.key_id or caller.user_id,
     }
-    return [
+    return tuple(
         Window(rule.name, rule.per, f"{rule.name}:{rule.unit}:{owner}", rule.amount, rule.seconds, rule.unit)
-        for rule in _rules_for(method, path, caller.is_guest, caller.key_id is not None)
+        for rule in rules(*_names_for(method, path, caller))
         if (owner := owners[rule.per]) is not None
-    ]
+    )

@@ -22,6 +22,7 @@ HOUR = Window("test", "user", "test:hour:u1", 2, 3600, "hour")
 async def limiter(request):
     url = request.getfixturevalue("redis_url") if request.param == "redis" else ""
     made = make_limiter(url)
+    await made.admit([HOUR._replace(key="test:connected")])  # a first connection may take longer than the budget
     yield made
     await made.close()
 
@@ -182,3 +183,86 @@ def test_an_ipv6_address_counts_with_its_network(address, network):
 @pytest.mark.parametrize(("seconds", "text"), [(0.012, "12ms"), (1, "1s"), (59.6, "1m0s"), (360, "6m0s")])
 def test_durations_are_written_as_openai_does(seconds, text):
     assert duration(seconds) == text
+
+
+TOKENS = Window("test", "project", "test:tokens:p1", 100, 60, "minute", "tokens")
+
+
+async def settled(limiter):
+    """What is charged is nobody's to wait for, but here."""
+    await asyncio.gather(*limiter._following)
+
+
+async def test_tokens_admit_below_their_limit_and_are_counted_afterwards(limiter):
+    first = await limiter.admit([MINUTE, TOKENS])
+    assert first.tokens == (TOKENS, 100, pytest.approx(60, abs=1))
+    limiter.charge([MINUTE, TOKENS], 99)
+    await settled(limiter)
+    second = await limiter.admit([MINUTE, TOKENS])
+    assert (second.tokens[1], second.remaining) == (1, 1)
+    limiter.charge([MINUTE, TOKENS], 500)
+    await settled(limiter)
+    refused = await limiter.admit([MINUTE, TOKENS])
+    assert (refused.exceeded, refused.allowed) == (TOKENS, False)
+    assert refusal_of(refused).message.startswith("Rate limit 'test' reached: 100 tokens a minute for each project.")
+    assert (await limiter.admit([MINUTE])).remaining == 0  # the refused one was not counted
+
+
+async def test_the_headers_speak_of_tokens_too(limiter):
+    headers = dict(headers_of(await limiter.admit([MINUTE, TOKENS])))
+    assert headers[b"x-ratelimit-limit-tokens"] == b"100"
+    assert headers[b"x-ratelimit-remaining-tokens"] == b"100"
+    assert headers[b"x-ratelimit-reset-tokens"] in (b"1m0s", b"59s")
+    assert headers[b"x-ratelimit-limit"] == headers[b"x-ratelimit-limit-requests"] == b"3"
+    limiter.charge([TOKENS], 100)
+    await settled(limiter)
+    refused = dict(headers_of(await limiter.admit([MINUTE, TOKENS])))
+    assert (refused[b"x-ratelimit-limit"], refused[b"x-ratelimit-remaining-tokens"]) == (b"100", b"0")
+    assert b"x-ratelimit-limit-requests" not in refused
+
+
+async def test_tokens_charged_after_their_window_begin_a_new_one(limiter):
+    limiter.charge([TOKENS], 100)
+    await settled(limiter)
+    refused = await limiter.admit([TOKENS])
+    assert (refused.allowed, refused.resets_in) == (False, pytest.approx(60, abs=1))
+
+
+async def test_without_redis_tokens_are_still_counted():
+    limiter = make_limiter("redis://127.0.0.1:1/0")
+    limiter.charge([TOKENS], 50)  # half of each limit is this process's
+    await settled(limiter)
+    assert not (await limiter.admit([TOKENS])).allowed
+    await limiter.close()
+
+
+@pytest.mark.parametrize("place", ["/v1/organization", "/v1/organization/org_4fT0pLq8sT2vW5yZ7aC9dE3b"])
+@pytest.mark.parametrize(
+    ("rest", "limit"),
+    [
+        ("", "organization_admin"),
+        ("/users/user_1", "organization_admin"),
+        ("/audit_logs", "organization_admin"),
+        ("/admin_api_keys", "organization_keys"),
+        ("/projects/proj_1/api_keys/key_1", "organization_keys"),
+        ("/projects/proj_1/service_accounts/sa_1/api_keys", "organization_keys"),
+        ("/projects/proj_1/service_accounts/sa_1", "organization_projects"),
+        ("/projects", "organization_projects"),
+        ("/projects/proj_1/rate_limits", "organization_projects"),
+        ("/invites", "organization_invites"),
+        ("/invites/inv_1/resend", "organization_invites"),
+    ],
+)
+def test_managing_an_organization_counts_for_the_caller(place, rest, limit):
+    def counted(user: str | None, key: str | None) -> list[str]:
+        windows = windows_for("GET", place + rest, Caller("1.2.3.4", user, key, False))
+        return [window.key for window in windows if window.scope == "caller"]
+
+    assert counted("u", "k") == [f"{limit}:minute:k"]
+    assert counted("u", None) == [f"{limit}:minute:u"]
+    assert counted(None, None) == []
+
+
+def test_limits_of_a_key_replace_those_every_key_has():
+    own = windows_for("POST", "/v1/chat/completions", Caller("1.2.3.4", "u", "k", False, has_own_limits=True))
+    assert [window.name for window in own] == ["all", "all", "v1"]
