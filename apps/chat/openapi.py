@@ -7,7 +7,11 @@ from typing import Any
 # Aliases of the same path without /v1.
 _TWICE = frozenset({"/v1/healthz", "/v1/readyz"})
 
-_MODEL = {"type": "string", "description": "A model's id, or an alias.", "examples": ["jan-demo"]}
+_MODEL = {
+    "type": "string",
+    "description": "A model's id, or an alias. Left out: the project's default model.",
+    "examples": ["jan-demo"],
+}
 _USAGE = {
     "type": "object",
     "properties": {
@@ -49,7 +53,7 @@ _MESSAGE = {
 def _body(required: list[str], properties: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
-        "required": ["model", *required],
+        "required": required,
         "additionalProperties": True,
         "description": "Every parameter of the OpenAI API is passed on to the provider, unknown ones too.",
         "properties": {"model": _MODEL, **properties},
@@ -93,6 +97,7 @@ def _operation(
         for status, text in (
             ("400", "A parameter is wrong; `param` names it."),
             ("401", "The credential proves nothing."),
+            ("403", "The credential calls no models, or not this one (`model_not_allowed`)."),
             ("404", "There is no such model."),
             ("429", "A limit was met; the message names it."),
             ("502", "The provider failed."),

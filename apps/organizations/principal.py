@@ -17,7 +17,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     guest's rights and limits, as an account also has until its address is confirmed. `scopes` is
     what it may do in its project, `organization_scopes` at its organization; `limit` is what its
     key was given, None for a token. `expires_at` is unix seconds, None for a credential without
-    an end. `allowed_models` is None for every model; `allowed_networks` is empty for every address.
+    an end. `allowed_models` is None for every model, `allowed_networks` None for every address.
     """
 
     user_id: str
@@ -38,7 +38,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     service_account_id: int | None = None
     expires_at: float | None = None
     allowed_models: frozenset[str] | None = None
-    allowed_networks: tuple[str, ...] = ()
+    denied_models: frozenset[str] = frozenset()
+    allowed_networks: tuple[str, ...] | None = None
     default_model: str | None = None
 
     def require(self, scope: Scope) -> None:
@@ -46,13 +47,26 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
         if scope not in self.scopes:
             raise self.refusal(scope, is_archived=self.is_archived)
 
+    def may_call(self, name: str, model_id: str) -> bool:
+        """Say whether the caller may call a model under this name: a model's own id in a list means all its names."""
+        names = (name, model_id)
+        if not self.denied_models.isdisjoint(names):
+            return False
+        return self.allowed_models is None or not self.allowed_models.isdisjoint(names)
+
     def refusal(self, scope: Scope, *, is_archived: bool = False) -> Forbidden:
         """Return why the caller may not do this, in words that help."""
         details = {"required_scope": scope.value}
         if self.key_kind == "admin" and scope is Scope.INFERENCE:
             return Forbidden(
-                "An admin key manages the organization and calls no models. Use a project key (jan_pk_…), a personal "
-                "key (sk_…) or an access token.",
+                "An admin key manages the organization and calls no models. Use a project key (jan_pk_…), an "
+                "organization key (jan_ok_…), a personal key (sk_…) or an access token.",
+                code="wrong_key_kind",
+                details=details,
+            )
+        if self.key_kind == "ephemeral" and scope not in EPHEMERAL:
+            return Forbidden(
+                "An ephemeral key calls models and does nothing else. Use the credential that made it.",
                 code="wrong_key_kind",
                 details=details,
             )
@@ -71,3 +85,4 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 # What every key but an admin key can do at all.
 CALLING = frozenset({Scope.INFERENCE, Scope.MODELS_READ, Scope.API_KEYS_READ, Scope.API_KEYS_WRITE})
 MANAGING = frozenset(Scope) - CALLING
+EPHEMERAL = frozenset({Scope.INFERENCE, Scope.MODELS_READ})
