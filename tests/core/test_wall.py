@@ -33,6 +33,11 @@ pytestmark = [
 ]
 
 TABLES = tenant_tables()
+# Tables that point at a tenant's and are not behind the wall themselves, and why that is no leak.
+WITHOUT_ORGANIZATION = {
+    "Route": "is read together with its model and its provider, which are",
+    "SignInAttempt": "is somebody's who is not signed in yet; found by a secret",
+}
 EACH_TABLE = pytest.mark.parametrize("table", TABLES, ids=lambda table: table.model.__name__)
 
 
@@ -63,13 +68,17 @@ def seen() -> list[str]:
 def test_the_guard_finds_every_tenant_table():
     names = {table.model.__name__ for table in TABLES}
     assert names >= {"Organization", "Project", "ApiKey", "Membership", "UsageRecord", "Provider", "AuditEvent"}
-    in_project = {
+
+
+def test_a_row_that_is_somebodys_says_whose():
+    tenants = {table.model for table in TABLES}
+    silent = {
         model.__name__
-        for model in apps.get_models()
+        for model in apps.get_models(include_auto_created=True)
         for field in model._meta.concrete_fields
-        if field.name == "project" and isinstance(field.remote_field and field.remote_field.model, type)
+        if model not in tenants and field.remote_field and field.remote_field.model in tenants
     }
-    assert in_project <= names, "a row in a project has a column that says whose it is"
+    assert silent == set(WITHOUT_ORGANIZATION)
 
 
 @EACH_TABLE

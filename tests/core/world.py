@@ -18,8 +18,9 @@ _PLAIN: list[tuple[type[models.Field[Any, Any]], Any]] = [
     (models.IntegerField, 1),
     (models.JSONField, {}),
 ]
-# What a constraint asks for beyond the columns that cannot be empty.
+# What constraints ask for beyond the columns that cannot be empty. `...` stands for a row of the same tenant.
 EXTRA: dict[str, dict[str, Any]] = {
+    "ApiKey": {"project": ..., "kind": "project"},
     "OrganizationRoleAssignment": {"predefined": "reader", "membership": ...},
     "ProjectRoleAssignment": {"predefined": "member", "membership": ...},
 }
