@@ -21,7 +21,7 @@ from apps.accounts.sessions import actor_of
 from apps.api_keys import services
 from apps.api_keys.models import ApiKey
 from apps.api_keys.tokens import KeyKind
-from apps.core.admin import OperatorAdmin
+from apps.audit.history import AuditedAdmin
 from apps.core.errors import AppError
 from apps.organizations.roles import PERMISSION_SCOPES, Permission, Scope
 
@@ -107,7 +107,7 @@ class NewKeyForm(forms.ModelForm):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         try:
-            services.check_expiry(cleaned.get("expires_at"))
+            services.check_end(KeyKind(cleaned.get("kind", KeyKind.USER)), cleaned.get("expires_at"))
         except AppError as refusal:
             raise ValidationError({"expires_at": refusal.message}) from None
         if {"project", "user", "scopes"} <= cleaned.keys():
@@ -121,7 +121,7 @@ class NewKeyForm(forms.ModelForm):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(OperatorAdmin):
+class ApiKeyAdmin(AuditedAdmin):
     """Keys are made, rotated, their secrets shown once, and revoked; nothing else about them changes."""
 
     list_display = (

@@ -21,13 +21,13 @@ from unfold.widgets import (
 )
 
 from apps.accounts.reauthentication import ask_again
+from apps.audit.history import AuditedAdmin
 from apps.catalog.models import Capability, Model, ModelAlias, Provider, ProviderKind, Route
 from apps.catalog.services import ProviderDoesNotAnswer, checked_base_url, switch_demo, sync_provider, test_provider
-from apps.core.admin import OperatorAdmin
 from apps.core.errors import AppError
 
 
-class CatalogAdmin(OperatorAdmin):
+class CatalogAdmin(AuditedAdmin):
     """Whatever changes here may be what decides between the demo and a real model."""
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
@@ -85,6 +85,7 @@ class ProviderForm(forms.ModelForm):
 class ProviderAdmin(CatalogAdmin):
     """Servers that answer model calls."""
 
+    audited_as = "provider"
     form = ProviderForm
     list_display = ("name", "kind", "base_url", "owner_name", "state", "model_count", "last_synced_at", "health")
     list_filter = ("kind", "is_active")
@@ -191,12 +192,12 @@ class ProviderAdmin(CatalogAdmin):
 
     @action(description="Enable", permissions=["change"])
     def enable(self, request: HttpRequest, providers: QuerySet[Provider]) -> None:
-        self.message_user(request, f"{providers.order_by().update(is_active=True)} providers answer calls.")
+        self.message_user(request, f"{self.switch(request, providers, is_active=True)} providers answer calls.")
         switch_demo()
 
     @action(description="Disable", permissions=["change"])
     def disable(self, request: HttpRequest, providers: QuerySet[Provider]) -> None:
-        self.message_user(request, f"{providers.order_by().update(is_active=False)} providers answer no calls.")
+        self.message_user(request, f"{self.switch(request, providers, is_active=False)} providers answer no calls.")
         switch_demo()
 
     # The provider is asked after the form's transaction: it may take ten seconds, and others want to write.
@@ -263,6 +264,7 @@ class ModelForm(forms.ModelForm):
 class CatalogModelAdmin(CatalogAdmin):
     """What clients can name."""
 
+    audited_as = "model"
     form = ModelForm
     list_display = ("model_id", "state", "owner_name", "owned_by", "context_length", "route_count", "created_at")
     list_filter = ("is_active", "routes__provider__kind")
@@ -302,12 +304,12 @@ class CatalogModelAdmin(CatalogAdmin):
 
     @action(description="Enable", permissions=["change"])
     def enable(self, request: HttpRequest, models: QuerySet[Model]) -> None:
-        self.message_user(request, f"{models.order_by().update(is_active=True)} models can be called.")
+        self.message_user(request, f"{self.switch(request, models, is_active=True)} models can be called.")
         switch_demo()
 
     @action(description="Disable", permissions=["change"])
     def disable(self, request: HttpRequest, models: QuerySet[Model]) -> None:
-        self.message_user(request, f"{models.order_by().update(is_active=False)} models can no longer be called.")
+        self.message_user(request, f"{self.switch(request, models, is_active=False)} models can no longer be called.")
         switch_demo()
 
 
@@ -315,6 +317,7 @@ class CatalogModelAdmin(CatalogAdmin):
 class RouteAdmin(CatalogAdmin):
     """Which provider serves which model."""
 
+    audited_as = "route"
     list_display = ("model", "provider", "upstream_model", "priority", "is_active", "is_listed")
     list_filter = ("is_active", "is_listed", "provider")
     search_by = {"": ("upstream_model__startswith",)}
@@ -325,9 +328,10 @@ class RouteAdmin(CatalogAdmin):
 
 
 @admin.register(ModelAlias)
-class ModelAliasAdmin(OperatorAdmin):
+class ModelAliasAdmin(AuditedAdmin):
     """Other names for models."""
 
+    audited_as = "model_alias"
     list_display = ("alias", "model", "organization", "created_at")
     search_by = {"": ("alias__startswith",)}
     search_help_text = "The beginning of an alias, in the right case."

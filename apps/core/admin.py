@@ -5,13 +5,45 @@ from __future__ import annotations
 import datetime
 from typing import Any, ClassVar
 
-from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django import forms
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import EmptyPage
+from django.db.models import IntegerField, Model, Q, QuerySet, Subquery
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.functional import cached_property
+from unfold import paginator
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import RangeDateFilter, RangeDateTimeFilter
 
 PALETTE_RESULTS = 10
+_CONFIRMED = "confirmed"
+# How far a list is turned over; beyond that a filter or a search is quicker for everybody.
+MAX_PAGES = 200
+
+
+class InfinitePaginator(paginator.InfinitePaginator):
+    """Pages of a list that nobody counts: a COUNT(*) would read all of a big table for every page."""
+
+    @cached_property
+    def count(self) -> int:
+        return MAX_PAGES * int(self.per_page)
+
+    def validate_number(self, number: Any) -> int:
+        valid = int(super().validate_number(number))
+        if valid > MAX_PAGES:
+            raise EmptyPage("Narrow the list down with a filter or a search.")
+        return valid
+
+
+class CappedCount(Subquery):
+    """How many rows a sliced queryset has: `Membership.objects.filter(...)[:100]` is counted up to 100."""
+
+    template = "(SELECT COUNT(*) FROM (%(subquery)s) AS counted)"
+    output_field = IntegerField()
 
 
 class DayRangeFilter(RangeDateFilter):
@@ -65,6 +97,11 @@ class OperatorAdmin(ModelAdmin):
     search_by: ClassVar[dict[str, tuple[str, ...]]] = {}
     list_per_page = 50
     show_full_result_count = False
+    paginator = InfinitePaginator
+    # An action is for the rows that are seen, not for a million.
+    list_disable_select_all = True
+    # Sorting by a column without an index sorts the whole table.
+    sortable_by: tuple[str, ...] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -97,3 +134,74 @@ class OperatorAdmin(ModelAdmin):
             if mark and (term.startswith(mark) or (mark == "@" and "@" in term)):
                 return lookups
         return self.search_by[""]
+
+    # What a user may do is asked in one place, so that another site can answer it in its own way.
+
+    def allows(self, request: HttpRequest, verb: str, model: type[Model] | None = None) -> bool:
+        """Say whether the user may `view`, `add`, `change` or `delete` rows of a model; by default this one's."""
+        opts = (model or self.model)._meta
+        return bool(request.user.has_perm(f"{opts.app_label}.{verb}_{opts.model_name}"))  # type: ignore[union-attr]
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.allows(request, "view") or self.allows(request, "change")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.allows(request, "add")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.allows(request, "change")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.allows(request, "delete")
+
+    def require(self, is_allowed: bool) -> None:
+        """Raise PermissionDenied unless it is allowed. Unfold hides buttons, it closes no address."""
+        if not is_allowed:
+            raise PermissionDenied
+
+    def form_page(
+        self, request: HttpRequest, form: forms.Form, *, title: str, button: str, question: str = ""
+    ) -> HttpResponse:
+        """Return a page of the admin with one form on it, which is posted to where it came from."""
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": title,
+            "form": form,
+            "button": button,
+            "question": question,
+        }
+        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        return TemplateResponse(request, "admin/accounts/form.html", context)
+
+    def asks(
+        self,
+        request: HttpRequest,
+        rows: QuerySet[Any],
+        *,
+        action: str,
+        question: str,
+        button: str,
+        form: forms.Form | None = None,
+    ) -> HttpResponse | None:
+        """
+        Return the page that asks before rows of a list are changed for good, or None if the answer was given.
+
+        Whoever answers posts the same action again, with the answer and what `form` asks for besides.
+        """
+        if _CONFIRMED in request.POST and form is None:
+            return None
+        name = f"{self.opts.app_label}_{self.opts.model_name}"
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": button,
+            "question": question,
+            "button": button,
+            "rows": rows,
+            "form": form,
+            "action": action,
+            "checkbox": ACTION_CHECKBOX_NAME,
+            "list_url": reverse(f"{self.admin_site.name}:{name}_changelist"),
+        }
+        return TemplateResponse(request, "admin/accounts/confirm.html", context)

@@ -60,6 +60,14 @@ def delete_organization(*, organization: Organization, actor: Actor) -> None:
     record_of(Action.ORGANIZATION_DELETED, organization, actor, name=organization.name)
 
 
+@transaction.atomic
+def restore_organization(*, organization: Organization, actor: Actor) -> None:
+    """Take a deletion back. Raises NotFound for an organization that is not deleted, or purged already."""
+    if not Organization.objects.filter(pk=organization.pk, deleted_at__isnull=False).update(deleted_at=None):
+        raise NotFound("There is no such deleted organization.", code="organization_not_found")
+    record_of(Action.ORGANIZATION_RESTORED, organization, actor)
+
+
 def purge_organizations() -> int:
     """Remove what was deleted ORGANIZATION_PURGE_DAYS ago. The ledger and the audit log stay. Returns how many."""
     limit = timezone.now() - datetime.timedelta(days=configured.ORGANIZATION_PURGE_DAYS)

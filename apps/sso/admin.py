@@ -13,7 +13,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldBooleanSwitchWidget
 
 from apps.accounts.models import User
 from apps.accounts.sessions import actor_of
-from apps.core.admin import OperatorAdmin
+from apps.audit.history import AuditedAdmin
 from apps.core.egress import check_url
 from apps.core.errors import AppError
 from apps.sso import services
@@ -87,7 +87,7 @@ class IdentityProviderForm(forms.ModelForm):
 
 
 @admin.register(IdentityProvider)
-class IdentityProviderAdmin(OperatorAdmin):
+class IdentityProviderAdmin(AuditedAdmin):
     """Who else may say who somebody is."""
 
     form = IdentityProviderForm
@@ -179,7 +179,7 @@ class IdentityProviderAdmin(OperatorAdmin):
 
 
 @admin.register(SSODomain)
-class SSODomainAdmin(OperatorAdmin):
+class SSODomainAdmin(AuditedAdmin):
     """Whose people sign in with which provider."""
 
     list_display = ("domain", "provider", "is_required", "organization", "created_at")

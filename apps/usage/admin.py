@@ -7,11 +7,10 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from apps.accounts.models import User
-from apps.core.admin import MomentRangeFilter
+from apps.core.admin import MomentRangeFilter, OperatorAdmin
 from apps.organizations.models import Organization
 from apps.usage.models import State, UsageRecord
 
@@ -31,7 +30,7 @@ class EndpointFilter(admin.SimpleListFilter):
 
 
 @admin.register(UsageRecord)
-class UsageRecordAdmin(ModelAdmin):
+class UsageRecordAdmin(OperatorAdmin):
     list_display = (
         "accepted_at",
         "shown_state",
@@ -50,10 +49,12 @@ class UsageRecordAdmin(ModelAdmin):
     list_display_links = ("accepted_at", "request_id")
     list_filter = ("state", EndpointFilter, "is_stream", ("accepted_at", MomentRangeFilter))
     list_filter_submit = True
-    list_per_page = 50
-    show_full_result_count = False
-    search_fields = ("public_id__exact", "request_id__exact")
-    search_help_text = "A whole usage id or request id."
+    search_by = {
+        "usage_": ("public_id",),
+        "org_": ("organization__public_id",),
+        "": ("request_id",),
+    }
+    search_help_text = "A whole usage_, org_ or request id."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         # Subqueries, not joins: a record must not vanish from the list because its organization was deleted.

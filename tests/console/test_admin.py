@@ -28,7 +28,7 @@ from apps.audit.services import Action, Actor
 from apps.audit.services import record as record_audit
 from apps.catalog.models import Model, ModelAlias, Provider, ProviderKind, Route
 from apps.core.ids import new_id
-from apps.organizations.models import Membership, Organization
+from apps.organizations.models import Invite, Membership, Organization
 from apps.projects.models import Project, default_project
 from apps.sso.models import IdentityProvider, SSODomain
 from apps.usage.models import State, UsageRecord
@@ -79,10 +79,21 @@ def fill(number: int) -> dict[str, Any]:
     actor = Actor("user", user.pk, user.email)
     record_audit(Action.USER_ADDED, actor=actor, target_kind="user", target_id=f"target_{number}")
     event = AuditEvent.objects.get(target_id=f"target_{number}")
-    tenancy = (user, organization, membership, project, key)
+    invite = invited(organization, number)
+    tenancy = (user, organization, membership, project, key, invite)
     sso = single_sign_on(organization, number)
     rows = (*tenancy, *ways_in(user, number), *sso, provider, model, route, alias, record, event)
     return {row._meta.label: row for row in rows}
+
+
+def invited(organization: Organization, number: int) -> Invite:
+    return Invite.objects.create(
+        organization=organization,
+        email=f"guest{number}@example.com",
+        role="member",
+        token_digest=f"digest-of-{number}",
+        expires_at=timezone.now() + datetime.timedelta(days=7),
+    )
 
 
 def ways_in(user: User, number: int) -> tuple[Any, ...]:
@@ -134,6 +145,7 @@ def test_a_search_finds_and_misses(admin_client: Client, label: str):
         "mfa.Authenticator": "user1@",
         "organizations.Organization": "user1@",
         "organizations.Membership": "user1@",
+        "organizations.Invite": "guest1@",
         "projects.Project": "Default",
         "api_keys.ApiKey": "user1@example.com",
         "sso.IdentityProvider": "sso-1",

@@ -14,21 +14,24 @@ from django.http import HttpRequest
 from unfold.decorators import action, display
 
 from apps.accounts import people
-from apps.accounts.admin.confirm import ConfirmingAdmin
 from apps.accounts.models import RefreshTokenFamily
 from apps.accounts.reauthentication import ask_again
 from apps.accounts.sessions import actor_of
+from apps.audit.history import AuditedAdmin
 from apps.core.admin import DayRangeFilter
 from apps.core.errors import AppError
 
 
-class OfUserAdmin(ConfirmingAdmin):
+class OfUserAdmin(AuditedAdmin):
     """Rows that belong to a user and are found by it. They are not written here but by their actions."""
 
     search_by = {"user_": ("user_id",), "": ("user__email__startswith",)}
     search_help_text = "The beginning of the user's e-mail address, or a whole user_ id."
     list_select_related = ("user",)
     ordering = ("-id",)
+
+    def history_id(self, obj: Any) -> str:
+        return str(obj.user_id)  # the log knows whose it is
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -24,11 +24,11 @@ from unfold.widgets import UnfoldAdminEmailInputWidget
 
 from apps.accounts import people
 from apps.accounts.addresses import normalised
-from apps.accounts.admin.confirm import ConfirmingAdmin
 from apps.accounts.invitations import send_invitation
 from apps.accounts.models import User
 from apps.accounts.reauthentication import ask_again
 from apps.accounts.sessions import actor_of, sign_out_everywhere
+from apps.audit.history import AuditedAdmin
 from apps.audit.services import Actor
 from apps.core.admin import DayRangeFilter
 from apps.core.errors import AppError
@@ -144,7 +144,7 @@ class StateFilter(RadioFilter):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ConfirmingAdmin):
+class UserAdmin(DjangoUserAdmin, AuditedAdmin):
     """People and guests. Each comes with an organization of its own."""
 
     form = UserForm

@@ -1,0 +1,120 @@
+"""Who belongs where, and as what."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from unfold.decorators import action
+from unfold.widgets import UnfoldAdminSelectWidget
+
+from apps.console.admin.places import TenancyAdmin
+from apps.core.admin import DayRangeFilter
+from apps.organizations import members
+from apps.organizations.models import Membership
+from apps.organizations.roles import Role
+
+REMOVAL = "They leave the organization: their places in its projects and groups, their roles and their keys there end."
+
+
+class RoleForm(forms.Form):
+    role = forms.TypedChoiceField(
+        choices=[(role.value, role.value) for role in Role], coerce=Role, widget=UnfoldAdminSelectWidget
+    )
+
+
+class NewMemberForm(forms.ModelForm):
+    class Meta:
+        model = Membership
+        fields = ("organization", "user", "role")
+
+    def validate_unique(self) -> None:
+        """The service says better than a constraint that somebody is a member already."""
+
+    def validate_constraints(self) -> None:
+        """As `validate_unique`."""
+
+
+@admin.register(Membership)
+class MembershipAdmin(TenancyAdmin):
+    """People in organizations. The last owner of one stays, whatever is tried."""
+
+    list_display = ("user", "organization", "role", "created_at")
+    list_filter = ("role", ("created_at", DayRangeFilter))
+    list_filter_submit = True
+    search_by = {
+        "org_": ("organization__public_id",),
+        "user_": ("user_id",),
+        "": ("user__email__startswith",),
+    }
+    search_help_text = "The beginning of an e-mail address, or a whole org_ or user_ id."
+    list_select_related = ("user", "organization")
+    autocomplete_fields = ("user", "organization")
+    ordering = ("-created_at",)
+    actions = ("change_roles", "remove")
+    actions_detail = ("remove_one",)
+    _asked = ("organization", "user", "role")
+
+    def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        return super().get_form(request, obj, **(kwargs if obj else {**kwargs, "form": NewMemberForm}))
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return (*self._asked, "created_at") if obj else self._asked
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("user", "organization", "created_at") if obj else ()  # another place is another membership
+
+    def history_id(self, obj: Membership) -> str:
+        return str(obj.user_id)
+
+    def events_of(self, request: HttpRequest, obj: Membership) -> Any:
+        return super().events_of(request, obj).in_organization(obj.organization.public_id)
+
+    def save_model(self, request: HttpRequest, obj: Membership, form: Any, change: bool) -> None:
+        by = {"giver": self.giver_at(request, obj.organization), "actor": self.actor(request)}
+        if change:
+            saved = members.change_role(membership=obj, role=Role(obj.role), **by)
+        else:
+            saved = members.add_member(organization=obj.organization, user=obj.user, role=Role(obj.role), **by)
+        obj.__dict__.update(saved.__dict__)
+
+    @action(description="Change the role", permissions=["change"])
+    def change_roles(self, request: HttpRequest, rows: QuerySet[Membership]) -> HttpResponse | None:
+        form = RoleForm(request.POST if "role" in request.POST else None)
+        if not form.is_valid():
+            question = "Who has more rights than you, or is an organization's last owner, keeps the role."
+            return self.asks(
+                request, rows, action="change_roles", question=question, button="Change the role", form=form
+            )
+        change = partial(self._change_role, request, role=form.cleaned_data["role"])
+        self.to_each(request, rows.select_related("organization", "user"), change, "members have another role now.")
+        return None
+
+    @action(description="Remove from the organization", permissions=["remove"])
+    def remove(self, request: HttpRequest, rows: QuerySet[Membership]) -> HttpResponse | None:
+        if page := self.asks(request, rows, action="remove", question=REMOVAL, button="Remove"):
+            return page
+        remove = partial(self._remove, request)
+        self.to_each(request, rows.select_related("organization", "user"), remove, "members have left.")
+        return None
+
+    @action(description="Remove", permissions=["remove_one"], url_path="remove", icon="person_remove")
+    def remove_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.do(request, object_id, "delete", partial(self._remove, request), "Remove", REMOVAL)
+
+    def has_remove_permission(self, request: HttpRequest) -> bool:
+        return self.allows(request, "delete")
+
+    def has_remove_one_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return self.allows(request, "delete")
+
+    def _change_role(self, request: HttpRequest, membership: Membership, *, role: Role, **by: Any) -> None:
+        giver = self.giver_at(request, membership.organization)
+        members.change_role(membership=membership, role=role, giver=giver, **by)
+
+    def _remove(self, request: HttpRequest, membership: Membership, **by: Any) -> None:
+        members.remove_member(membership=membership, giver=self.giver_at(request, membership.organization), **by)
