@@ -12,6 +12,7 @@ from rest_framework.request import Request
 
 from apps.accounts.models import User
 from apps.accounts.tokens import issuer_of, looks_like_token, verify_access_token
+from apps.api_keys.addresses import check_address, common
 from apps.api_keys.models import ApiKey
 from apps.api_keys.tokens import is_well_formed
 from apps.core.errors import BadRequest, Forbidden, NotFound, Unauthenticated
@@ -90,7 +91,8 @@ def _of_key(secret: str, wanted: Credentials) -> Principal:
     project = key.project or _project_of(key.organization, wanted.project)
     if project is None or wanted.project not in (None, project.public_id):
         raise Unauthenticated("The API key belongs to another project.", code="mismatched_project")
-    limit = key.rights if key.parent is None else key.rights & key.parent.rights
+    parent = key.parent
+    limit = key.rights if parent is None else key.rights & parent.rights
     usable = limit & can_use(key.kind)
     principal = _principal_of_holder(key, project)
     return structs.replace(
@@ -103,8 +105,10 @@ def _of_key(secret: str, wanted: Credentials) -> Principal:
         key_kind=key.kind,
         key_label=str(key),
         expires_at=_end_of(key, secret),
-        allowed_models=_models_allowed(principal.allowed_models, key.allowed_models),
-        allowed_networks=tuple(key.allowed_addresses or (key.parent.allowed_addresses if key.parent else ())),
+        allowed_models=_models_allowed(
+            principal.allowed_models, key.allowed_models, parent.allowed_models if parent else None
+        ),
+        allowed_networks=common(key.allowed_addresses or None, (parent.allowed_addresses or None) if parent else None),
     )
 
 
@@ -198,6 +202,7 @@ def _principal_in(
         allowed_models=_models_allowed(
             organization.settings.get("allowed_models"), project.settings.get("allowed_models")
         ),
+        denied_models=frozenset(project.settings.get("denied_models") or ()),
         default_model=project.settings.get("default_model"),
     )
 
@@ -236,15 +241,18 @@ class PrincipalAuthentication(BaseAuthentication):
     `request.auth` is the Principal that the edge found.
 
     A request that did not come through the edge (Django's test client) is resolved here by the
-    same function, without the cache.
+    same functions, without the cache.
     """
 
     def authenticate(self, request: Request) -> tuple[User, Principal] | None:
         scope = getattr(request._request, "scope", None) or {}
         credentials = credentials_of({name.lower(): value for name, value in request.headers.items()})
-        principal = scope[SCOPE_PRINCIPAL] if SCOPE_PRINCIPAL in scope else resolve(credentials)
+        passed_edge = SCOPE_PRINCIPAL in scope
+        principal = scope[SCOPE_PRINCIPAL] if passed_edge else resolve(credentials)
         if principal is None:
             return None
+        if not passed_edge:
+            check_address(principal, request.META.get("REMOTE_ADDR", ""))
         named = request.parser_context["kwargs"].get("org_id")
         if named is not None and named != principal.organization_public_id:
             principal = _elsewhere(credentials, named)

@@ -20,6 +20,8 @@ from apps.organizations.roles import Permission, Scope, permissions_of
 from apps.projects.models import Project, ServiceAccount
 
 _SCOPES = frozenset(Scope)
+# Kinds that are good in all of an organization, so that they belong to none of its projects.
+WIDE = frozenset({KeyKind.ADMIN, KeyKind.ORGANIZATION})
 
 
 class ApiKeyQuerySet(TenantQuerySet):
@@ -30,18 +32,29 @@ class ApiKeyQuerySet(TenantQuerySet):
         """Keys of kind user that belong to this user."""
         return self.filter(kind=KeyKind.USER, user_id=user_id)
 
+    def of_project(self) -> Self:
+        """Keys a project's people share: its own and its service accounts'. Personal ones are nobody else's."""
+        return self.filter(kind__in=(KeyKind.PROJECT, KeyKind.SERVICE_ACCOUNT))
+
+    def unrevoked(self) -> Self:
+        """Keys nobody deleted."""
+        return self.filter(revoked_at=None)
+
     def visible_to(self, principal: Principal) -> Self:
         """
-        The keys a caller may see and change: its project's, and its own personal ones.
+        The keys a caller may see and change: its project's, its own personal ones, and the ephemeral ones it made.
 
         A key acts in one project and sees no further; one that is no person's sees nobody's personal keys.
         """
         here = self.in_project(principal.project_id)
         shared = here.filter(kind=KeyKind.PROJECT)
-        if principal.key_kind not in (None, KeyKind.USER):
-            return shared
-        within = here if principal.key_id is not None else self.in_organization(principal.organization_id)
-        return shared | within.personal(principal.user_id)
+        if principal.key_id is None:
+            mine = self.in_organization(principal.organization_id).filter(user_id=principal.user_id)
+            return shared | mine.filter(kind__in=(KeyKind.USER, KeyKind.EPHEMERAL))
+        made = self.filter(kind=KeyKind.EPHEMERAL, parent_id=principal.key_id)
+        if principal.key_kind != KeyKind.USER:
+            return shared | made
+        return shared | made | here.personal(principal.user_id)
 
     def unended(self) -> Self:
         """Keys that are neither revoked nor expired."""
@@ -127,6 +140,12 @@ class ApiKey(EpochModel):
             models.Index(fields=["project", "-created_at"], name="api_key_project_created_idx"),
             models.Index(fields=["user", "kind", "-created_at"], name="api_key_user_created_idx"),
             models.Index(fields=["name"], name="api_key_name_idx", opclasses=["varchar_pattern_ops"]),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(project=None) ^ ~Q(kind__in=[kind.value for kind in sorted(WIDE)]),
+                name="wide_api_keys_have_no_project",
+            )
         ]
 
     def __str__(self) -> str:

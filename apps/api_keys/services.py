@@ -13,12 +13,14 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.accounts.sessions import actor_of
-from apps.api_keys.models import ApiKey
+from apps.api_keys.addresses import are_within
+from apps.api_keys.models import WIDE, ApiKey
 from apps.api_keys.tokens import KeyKind, digests, new_token
 from apps.audit.services import SYSTEM, Action, Actor, record
-from apps.core.errors import BadRequest, Conflict, Forbidden, NotFound
+from apps.core.errors import BadRequest, Conflict, Forbidden, NotFound, Unauthenticated
+from apps.core.wall import widened
 from apps.organizations.models import Membership, Organization
-from apps.organizations.principal import CALLING, Principal
+from apps.organizations.principal import CALLING, EPHEMERAL, Principal
 from apps.organizations.rights import organization_rights
 from apps.organizations.roles import ALL, Scope
 from apps.projects.models import Project, ServiceAccount
@@ -26,6 +28,10 @@ from apps.projects.rights import NOTHING, grants_of, project_rights, service_acc
 
 LAST_USED_EVERY = datetime.timedelta(minutes=1)
 MAX_LIFE = datetime.timedelta(days=3650)
+# An ephemeral key's life: what it is without a word, and the shortest and longest that may be asked for.
+EPHEMERAL_LIFE = datetime.timedelta(minutes=10)
+MIN_EPHEMERAL_LIFE = datetime.timedelta(seconds=10)
+MAX_EPHEMERAL_LIFE = datetime.timedelta(days=1)
 # How long the secret before a rotation goes on working, and the most that may be asked for.
 OVERLAP = datetime.timedelta(days=1)
 MAX_OVERLAP = datetime.timedelta(days=7)
@@ -37,17 +43,21 @@ CAN_HOLD: dict[KeyKind, frozenset[Scope]] = {
     KeyKind.ADMIN: ALL,
     KeyKind.ORGANIZATION: CALLING,
     KeyKind.SERVICE_ACCOUNT: CALLING,
-    KeyKind.EPHEMERAL: frozenset({Scope.INFERENCE, Scope.MODELS_READ}),
+    KeyKind.EPHEMERAL: EPHEMERAL,
 }
-# Kinds that are good in all of an organization, so that they belong to none of its projects.
-WIDE = frozenset({KeyKind.ADMIN, KeyKind.ORGANIZATION})
 
 
 class Giver(NamedTuple):
-    """What a caller can hand on: no more rights than its own, and for no longer."""
+    """
+    What a caller can hand on: no more rights than its own, for no longer, for no other models and to no other places.
+
+    `models` and `addresses` are None without a limit.
+    """
 
     scopes: frozenset[Scope]
     until: datetime.datetime | None = None
+    models: list[str] | None = None
+    addresses: list[str] | None = None
 
 
 class Holder(NamedTuple):
@@ -62,11 +72,23 @@ def giver_behind(principal: Principal, project: Project | None) -> Giver:
     """
     Return what a caller can hand on in a project, or at its organization if there is none.
 
-    A person's token ends soon and is renewed, so it sets no end.
+    A person's token ends soon and is renewed, so it sets no end. Raises Unauthenticated for a key
+    that is gone.
     """
-    ends = principal.expires_at if principal.key_id is not None else None
-    until = datetime.datetime.fromtimestamp(ends, datetime.UTC) if ends else None
-    return Giver(grants_of(principal, project), until)
+    scopes = grants_of(principal, project)
+    if principal.key_id is None:
+        return Giver(scopes)
+    key = key_behind(principal)
+    until = datetime.datetime.fromtimestamp(principal.expires_at, datetime.UTC) if principal.expires_at else None
+    return Giver(scopes, until, key.allowed_models, key.allowed_addresses or None)
+
+
+def key_behind(principal: Principal) -> ApiKey:
+    """Return the key that was sent. Raises Unauthenticated if it ended a moment ago."""
+    key: ApiKey | None = ApiKey.objects.in_organization(principal.organization_id).filter(pk=principal.key_id).first()
+    if key is None or key.status != "active":
+        raise Unauthenticated("The API key is no longer valid.")
+    return key
 
 
 def holder_behind(principal: Principal) -> Holder:
@@ -109,22 +131,25 @@ def create_key(
 
     `place`: its project; for kinds that are good in all of an organization, that. `giver`: what the
     creator can hand on; by default what the holder may do there. `scopes` must be a subset; None means
-    all of it that the kind can hold. `actor`: by default the holder. The caller's form has checked
-    addresses and models. Raises Forbidden for more than the creator has, BadRequest for an expiry in
-    the past or too far away, Conflict (`too_many_api_keys`) for a personal key beyond
-    MAX_KEYS_PER_USER, and (`project_archived`) for one in an archived project.
+    all of it that the kind can hold. `actor`: by default the holder. The caller's form has checked and
+    normalised addresses and models; without any it gets the giver's. Raises Forbidden for more than
+    the creator has, BadRequest for an end in the past or too far away, Conflict (`too_many_api_keys`)
+    for one too many, and (`project_archived`) for one in an archived project.
     """
     project = place if isinstance(place, Project) else None
     organization = place.organization if isinstance(place, Project) else place
     giver = giver or Giver(rights_of(holder, place))
     wanted = giver.scopes & CAN_HOLD[kind] if scopes is None else frozenset(scopes)
-    expires_at = expires_at or giver.until
-    check_expiry(expires_at)
+    expires_at = expires_at or _end_by_default(kind, giver)
+    allowed_addresses = allowed_addresses or giver.addresses or []
+    allowed_models = giver.models if allowed_models is None else allowed_models
+    check_end(kind, expires_at)
     _check_kind(kind, wanted)
-    _check_within(giver, wanted, expires_at)
+    _check_rights(giver, wanted)
+    _check_end_within(giver, expires_at)
+    _check_limits(giver, allowed_addresses, allowed_models)
+    _check_room(kind, holder, place)
     _check_active(project)
-    if kind is KeyKind.USER and holder.user is not None:
-        _check_room(holder.user)
     token = new_token(kind)
     pepper, digest = _newest_digest(token)
     key = ApiKey.objects.create(
@@ -141,7 +166,7 @@ def create_key(
         last_four=token[-4:],
         scopes=sorted(wanted),
         expires_at=expires_at,
-        allowed_addresses=allowed_addresses or [],
+        allowed_addresses=allowed_addresses,
         allowed_models=allowed_models,
     )
     actor = actor or (actor_of(holder.user) if holder.user else SYSTEM)
@@ -158,10 +183,13 @@ def rotate_key(
 
     `giver`: what the caller can hand on, since the secret opens all that the key does; None means
     everything. Raises Forbidden for a key that can more than that, Conflict for a key that is
-    expired, revoked, or was rotated since it was read.
+    expired, revoked, in an archived project, or was rotated since it was read.
     """
     if giver is not None:
-        _check_within(giver, key.rights, key.expires_at)
+        _check_rights(giver, key.rights)
+        _check_end_within(giver, key.expires_at)
+        _check_limits(giver, key.allowed_addresses, key.allowed_models)
+    _check_active(key.project)
     token = new_token(KeyKind(key.kind))
     pepper, digest = _newest_digest(token)
     changes = {
@@ -178,6 +206,37 @@ def rotate_key(
     key.refresh_from_db()
     _record(Action.API_KEY_ROTATED, key, actor, overlap_seconds=round(overlap.total_seconds()))
     return key, token
+
+
+@transaction.atomic
+def update_key(*, key: ApiKey, actor: Actor, giver: Giver, **changes: Any) -> ApiKey:
+    """
+    Change a key. `changes` are its fields, checked by the caller's form; `scopes` as None are all that can be given.
+
+    `giver`: what the caller can hand on. Raises Forbidden for a key that has more rights, and for
+    giving it more than the caller has; BadRequest for an end in the past or too far away; Conflict for
+    a key that ended, or is in an archived project.
+    """
+    _check_active(key.project)
+    before: ApiKey | None = (
+        ApiKey.objects.unended().select_for_update(no_key=True, of=("self",)).filter(pk=key.pk).first()
+    )
+    if before is None:
+        raise Conflict("The key has expired or was revoked.", code="api_key_ended")
+    if changes.get("scopes", ()) is None:
+        changes["scopes"] = giver.scopes & CAN_HOLD[KeyKind(key.kind)]
+    if "scopes" in changes:
+        changes["scopes"] = sorted(changes["scopes"])
+    changes = {name: value for name, value in changes.items() if value != getattr(before, name)}
+    if not changes:
+        return before
+    _check_rights(giver, before.rights)
+    _check_changes(before, giver, changes)
+    ApiKey.objects.filter(pk=key.pk).update(**changes)
+    told = {name: [_told(getattr(before, name)), _told(value)] for name, value in changes.items()}
+    _record(Action.API_KEY_UPDATED, key, actor, **told)
+    key.refresh_from_db()
+    return key
 
 
 @transaction.atomic
@@ -208,10 +267,13 @@ def rights_of(holder: Holder, place: Project | Organization) -> frozenset[Scope]
     return organization_rights(membership, is_guest=user.has_guest_rights)
 
 
-def check_expiry(expires_at: datetime.datetime | None) -> None:
-    """Raise BadRequest for an expiry in the past or too far away."""
+def check_end(kind: KeyKind, expires_at: datetime.datetime | None, *, since: datetime.datetime | None = None) -> None:
+    """Raise BadRequest for an end in the past or too far away; an ephemeral key made `since` must have one."""
     now = timezone.now()
-    if expires_at is not None and not now < expires_at <= now + MAX_LIFE:
+    if kind is KeyKind.EPHEMERAL:
+        if expires_at is None or not now < expires_at <= (since or now) + MAX_EPHEMERAL_LIFE:
+            raise BadRequest("An ephemeral key lives for a day at most.", param="expires_in_seconds")
+    elif expires_at is not None and not now < expires_at <= now + MAX_LIFE:
         raise BadRequest(f"The expiry must lie ahead, by at most {MAX_LIFE.days} days.", param="expires_at")
 
 
@@ -227,31 +289,82 @@ def _check_kind(kind: KeyKind, scopes: frozenset[Scope]) -> None:
         raise BadRequest(f"A key of kind '{kind}' cannot have these rights: {lacking}.", param="scopes")
 
 
-def _check_within(giver: Giver, scopes: frozenset[Scope], expires_at: datetime.datetime | None) -> None:
+def _check_rights(giver: Giver, scopes: frozenset[Scope]) -> None:
     if lacking := ", ".join(sorted(scopes - giver.scopes)):
         raise Forbidden(f"A key cannot give rights it lacks, or its creator lacks: {lacking}.", param="scopes")
+
+
+def _check_end_within(giver: Giver, expires_at: datetime.datetime | None) -> None:
     if giver.until is not None and (expires_at is None or expires_at > giver.until):
         raise Forbidden("A key cannot give rights for longer than it lives itself.", param="expires_at")
+
+
+def _check_limits(giver: Giver, addresses: list[str], models: list[str] | None) -> None:
+    """Refuse what a limited key may not do itself. No addresses, and None for models, mean all of them."""
+    if giver.addresses is not None and not (addresses and are_within(addresses, giver.addresses)):
+        raise Forbidden("A key cannot be used from more addresses than its creator.", param="allowed_addresses")
+    if giver.models is not None and (models is None or not set(models) <= set(giver.models)):
+        raise Forbidden("A key cannot call more models than its creator.", param="allowed_models")
+
+
+def _check_changes(before: ApiKey, giver: Giver, changes: dict[str, Any]) -> None:
+    kind = KeyKind(before.kind)
+    if "scopes" in changes:
+        wanted = frozenset(Scope(scope) for scope in changes["scopes"])
+        _check_kind(kind, wanted)
+        _check_rights(giver, wanted)
+    if "expires_at" in changes:
+        check_end(kind, changes["expires_at"], since=before.created_at)
+        _check_end_within(giver, changes["expires_at"])
+    _check_limits(
+        giver,
+        changes.get("allowed_addresses", before.allowed_addresses),
+        changes.get("allowed_models", before.allowed_models),
+    )
 
 
 def _check_active(project: Project | None) -> None:
     """Refuse a key in an archived project. The lock makes archiving it at the same moment take its turn."""
     if project is None:
         return
-    locked = Project.objects.select_for_update(no_key=True).filter(pk=project.pk).first()
+    locked = Project.objects.select_for_update(no_key=True).filter(pk=project.pk, deleted_at=None).first()
     if locked is None or locked.is_archived:
-        raise Conflict("The project is archived, so nothing is made in it.", code="project_archived")
+        raise Conflict("The project is archived, so nothing is made or changed in it.", code="project_archived")
 
 
-def _check_room(user: User) -> None:
-    """Refuse one key too many. The lock on the user's row makes two at once take turns."""
-    User.objects.get_queryset().select_for_update(no_key=True).get(pk=user.pk)
-    if ApiKey.objects.personal(user.pk).unended().count() >= settings.MAX_KEYS_PER_USER:
-        raise Conflict(
-            f"A user has at most {settings.MAX_KEYS_PER_USER} API keys over all organizations. Delete one first.",
-            code="too_many_api_keys",
-            details={"limit": settings.MAX_KEYS_PER_USER},
-        )
+def _check_room(kind: KeyKind, holder: Holder, place: Project | Organization) -> None:
+    """Refuse one key too many. The lock on whose limit it is makes two at once take turns."""
+    if kind is KeyKind.USER and holder.user is not None:
+        User.objects.get_queryset().select_for_update(no_key=True).get(pk=holder.user.pk)
+        keys, limit = ApiKey.objects.personal(holder.user.pk), settings.MAX_KEYS_PER_USER
+        whose = "A user has at most {} API keys over all organizations"
+    elif isinstance(place, Organization):
+        Organization.objects.select_for_update(no_key=True).get(pk=place.pk)
+        keys, limit = ApiKey.objects.in_organization(place.pk).filter(kind__in=WIDE), settings.MAX_KEYS_PER_ORGANIZATION
+        whose = "An organization has at most {} keys of its own"
+    elif kind is KeyKind.EPHEMERAL:
+        Project.objects.select_for_update(no_key=True).get(pk=place.pk)
+        keys, limit = ApiKey.objects.in_project(place.pk).filter(kind=kind), settings.MAX_EPHEMERAL_KEYS
+        whose = "A project has at most {} ephemeral keys at a time"
+    else:
+        Project.objects.select_for_update(no_key=True).get(pk=place.pk)
+        keys, limit = ApiKey.objects.in_project(place.pk).of_project(), settings.MAX_KEYS_PER_PROJECT
+        whose = "A project has at most {} keys, its service accounts' among them"
+    with widened("a person's keys count over all organizations"):
+        count = keys.unended()[:limit].count()
+    if count >= limit:
+        raise Conflict(f"{whose.format(limit)}. Delete one first.", code="too_many_api_keys", details={"limit": limit})
+
+
+def _end_by_default(kind: KeyKind, giver: Giver) -> datetime.datetime | None:
+    if kind is not KeyKind.EPHEMERAL:
+        return giver.until
+    ends = timezone.now() + EPHEMERAL_LIFE
+    return min(ends, giver.until) if giver.until else ends
+
+
+def _told(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime.datetime) else value
 
 
 def _newest_digest(token: str) -> tuple[str, str]:

@@ -1,6 +1,15 @@
-from django.urls import URLPattern, path
+from django.urls import path
 
 from apps.api_keys.identity_views import MeView, UserProfileView, ValidateApiKeyView, ValidateView
+from apps.api_keys.organization_views import (
+    AdminKeyRotationView,
+    AdminKeysView,
+    AdminKeyView,
+    OrganizationKeyRotationView,
+    OrganizationKeysView,
+    OrganizationKeyView,
+)
+from apps.api_keys.project_views import ProjectKeyRotationView, ProjectKeysView, ProjectKeyView
 from apps.api_keys.views import (
     ApiKeysView,
     ApiKeyView,
@@ -24,4 +33,15 @@ user_urlpatterns = [
     path("api-keys/<str:key_id>", UserApiKeyView.as_view()),
     path("api-keys/<str:key_id>/rotate", UserRotationView.as_view()),
 ]
-organization_urlpatterns: list[URLPattern] = []
+_IN_PROJECT = "projects/<str:project_id>/api_keys"
+organization_urlpatterns = [
+    path("admin_api_keys", AdminKeysView.as_view()),
+    path("admin_api_keys/<str:key_id>", AdminKeyView.as_view()),
+    path("admin_api_keys/<str:key_id>/rotate", AdminKeyRotationView.as_view()),
+    path("api_keys", OrganizationKeysView.as_view()),
+    path("api_keys/<str:key_id>", OrganizationKeyView.as_view()),
+    path("api_keys/<str:key_id>/rotate", OrganizationKeyRotationView.as_view()),
+    path(_IN_PROJECT, ProjectKeysView.as_view()),
+    path(f"{_IN_PROJECT}/<str:key_id>", ProjectKeyView.as_view()),
+    path(f"{_IN_PROJECT}/<str:key_id>/rotate", ProjectKeyRotationView.as_view()),
+]

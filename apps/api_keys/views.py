@@ -5,56 +5,35 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, extend_schema_view
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.api_keys import services
 from apps.api_keys.models import ApiKey
-from apps.api_keys.serializers import ApiKeyList, ApiKeySerializer, CreatedApiKeySerializer, NewKey, Rotation
+from apps.api_keys.serializers import ChangedKey, NewKey, Rotation
+from apps.api_keys.shapes import (
+    CHANGE_EXAMPLE,
+    CURSORS,
+    EPHEMERAL_EXAMPLE,
+    KEY_EXAMPLE,
+    KEYS_EXAMPLE,
+    MADE_EXAMPLE,
+    NEW_KEY_EXAMPLE,
+    OVERLAP_EXAMPLE,
+    ROTATED_EXAMPLE,
+    TAGS,
+    ApiKeyList,
+    ApiKeySerializer,
+    CreatedApiKeySerializer,
+)
 from apps.api_keys.tokens import KeyKind
 from apps.core.errors import Forbidden, NotFound
 from apps.core.http.pagination import paginate
 from apps.organizations.actors import actor_of_caller
 from apps.organizations.permissions import principal_of
 from apps.organizations.roles import Scope
-
-_KEY = {
-    "id": "key_7Qm2b1Jq8sT2vW5yZ7aC9dE3",
-    "object": "api_key",
-    "name": "laptop",
-    "kind": "user",
-    "prefix": "sk_",
-    "suffix": "x9Kd",
-    "permissions": ["read", "write"],
-    "scopes": ["api_keys.read", "api_keys.write", "inference", "models.read"],
-    "status": "active",
-    "created_at": "2026-11-21T09:30:00Z",
-    "expires_at": "2026-12-21T09:30:00Z",
-    "last_used_at": None,
-    "previous_expires_at": None,
-}
-_WITH_SECRET = {**_KEY, "key": "sk_4fT0pLq8sT2vW5yZ7aC9dE3b1Jq8sT2vW5x9Kd"}
-_LIST = {
-    "object": "list",
-    "data": [_KEY],
-    "first_id": _KEY["id"],
-    "last_id": _KEY["id"],
-    "has_more": False,
-    "next_after": None,
-    "total": 1,
-    "items": [_KEY],
-}
-_CURSORS = [
-    OpenApiParameter("limit", OpenApiTypes.INT, description="1 to 100, 20 by default."),
-    OpenApiParameter("after", OpenApiTypes.STR, description="The last id of the page before."),
-    OpenApiParameter("before", OpenApiTypes.STR, description="The first id of the page after."),
-    OpenApiParameter("order", OpenApiTypes.STR, enum=["asc", "desc"]),
-    OpenApiParameter("offset", OpenApiTypes.INT, description="Instead of a cursor."),
-]
-_TAGS = ["API keys"]
 
 
 def _render(key: ApiKey) -> dict[str, Any]:
@@ -75,10 +54,10 @@ class ApiKeysView(APIView):
         operation_id="listApiKeys",
         summary="List your API keys",
         description="Your personal keys in this organization, and the keys of this project. A key sees its project's.",
-        tags=_TAGS,
-        parameters=_CURSORS,
+        tags=TAGS,
+        parameters=CURSORS,
         responses={200: ApiKeyList},
-        examples=[OpenApiExample("Keys", value=_LIST, response_only=True)],
+        examples=[KEYS_EXAMPLE],
     )
     def get(self, request: Request) -> Response:
         keys = ApiKey.objects.visible_to(principal_of(request))
@@ -89,19 +68,13 @@ class ApiKeysView(APIView):
         summary="Create an API key",
         description=(
             "The secret is in this answer and nowhere else. A key never has more rights than you, and a key that "
-            "makes one does not let it live longer than itself."
+            "makes one does not let it live longer than itself, be used from more addresses or call more models. An "
+            "ephemeral key calls models for a short while, at most as long as the key that made it."
         ),
-        tags=_TAGS,
+        tags=TAGS,
         request=NewKey,
         responses={201: CreatedApiKeySerializer},
-        examples=[
-            OpenApiExample(
-                "A key for 30 days",
-                value={"name": "laptop", "permissions": ["read", "write"], "expires_in_days": 30},
-                request_only=True,
-            ),
-            OpenApiExample("The new key", value=_WITH_SECRET, response_only=True, status_codes=["201"]),
-        ],
+        examples=[NEW_KEY_EXAMPLE, EPHEMERAL_EXAMPLE, MADE_EXAMPLE],
     )
     def post(self, request: Request) -> Response:
         wanted = NewKey(data=request.data)
@@ -110,44 +83,87 @@ class ApiKeysView(APIView):
         kind = KeyKind(fields["kind"])
         if kind is KeyKind.USER and principal.key_kind not in (None, KeyKind.USER):
             raise Forbidden(f"A key of kind '{principal.key_kind}' cannot make a personal one.", param="kind")
-        project = services.project_behind(principal)
+        project, holder = services.project_behind(principal), services.holder_behind(principal)
+        if kind is KeyKind.EPHEMERAL and principal.key_id is not None:
+            holder = holder._replace(parent=services.key_behind(principal))
+        giver = services.giver_behind(principal, project)
         key, token = services.create_key(
             kind=kind,
             name=fields["name"],
             place=project,
-            holder=services.holder_behind(principal),
-            scopes=wanted.scopes_for(principal),
-            giver=services.giver_behind(principal, project),
+            holder=holder,
+            scopes=wanted.scopes_within(giver),
+            giver=giver,
             actor=actor_of_caller(principal),
             expires_at=fields.get("expires_at"),
+            allowed_addresses=fields.get("allowed_addresses"),
+            allowed_models=fields.get("allowed_models"),
+            description=fields.get("description", ""),
         )
         return Response({**_render(key), "key": token}, status=201)
 
 
 class ApiKeyView(APIView):
-    required_scope = {"GET": Scope.API_KEYS_READ, "DELETE": Scope.API_KEYS_WRITE}
+    required_scope = {
+        "GET": Scope.API_KEYS_READ,
+        "POST": Scope.API_KEYS_WRITE,
+        "PATCH": Scope.API_KEYS_WRITE,
+        "DELETE": Scope.API_KEYS_WRITE,
+    }
 
     @extend_schema(
         operation_id="retrieveApiKey",
         summary="Retrieve an API key",
-        tags=_TAGS,
+        tags=TAGS,
         responses={200: ApiKeySerializer},
-        examples=[OpenApiExample("A key", value=_KEY, response_only=True)],
+        examples=[KEY_EXAMPLE],
     )
     def get(self, request: Request, key_id: str) -> Response:
         return Response(_render(_found(request, key_id)))
 
     @extend_schema(
+        operation_id="updateApiKey",
+        summary="Update an API key",
+        description="What is given is changed, within your own rights. An empty list of `scopes` gives all of yours.",
+        tags=TAGS,
+        request=ChangedKey,
+        responses={200: ApiKeySerializer},
+        examples=[CHANGE_EXAMPLE, KEY_EXAMPLE],
+    )
+    def post(self, request: Request, key_id: str) -> Response:
+        return self._update(request, key_id)
+
+    @extend_schema(
+        operation_id="patchApiKey",
+        summary="Update an API key (other verb)",
+        description="What is given is changed, within your own rights. An empty list of `scopes` gives all of yours.",
+        tags=TAGS,
+        request=ChangedKey,
+        responses={200: ApiKeySerializer},
+        examples=[CHANGE_EXAMPLE, KEY_EXAMPLE],
+    )
+    def patch(self, request: Request, key_id: str) -> Response:
+        return self._update(request, key_id)
+
+    @extend_schema(
         operation_id="revokeApiKey",
         summary="Revoke an API key",
         description="It stops working everywhere within two seconds. It stays in the list, as revoked.",
-        tags=_TAGS,
+        tags=TAGS,
         responses={204: None},
     )
     def delete(self, request: Request, key_id: str) -> Response:
         actor = actor_of_caller(principal_of(request))
         services.revoke_key(key=_found(request, key_id), actor=actor)
         return Response(status=204)
+
+    def _update(self, request: Request, key_id: str) -> Response:
+        principal, key = principal_of(request), _found(request, key_id)
+        wanted = ChangedKey(data=request.data, context={"kind": key.kind})
+        wanted.is_valid(raise_exception=True)
+        giver = services.giver_behind(principal, key.project)
+        changes = wanted.changes_within(giver)
+        return Response(_render(services.update_key(key=key, giver=giver, actor=actor_of_caller(principal), **changes)))
 
 
 class RotationView(APIView):
@@ -161,17 +177,10 @@ class RotationView(APIView):
             "`overlap_seconds` (a day by default, seven at most; 0 ends it at once) and any older one no longer. "
             "It stays one key: its id, its limits and its usage."
         ),
-        tags=_TAGS,
+        tags=TAGS,
         request=Rotation,
         responses={200: CreatedApiKeySerializer},
-        examples=[
-            OpenApiExample("An hour to change over", value={"overlap_seconds": 3600}, request_only=True),
-            OpenApiExample(
-                "The new secret",
-                value={**_WITH_SECRET, "previous_expires_at": "2026-11-21T10:30:00Z"},
-                response_only=True,
-            ),
-        ],
+        examples=[OVERLAP_EXAMPLE, ROTATED_EXAMPLE],
     )
     def post(self, request: Request, key_id: str) -> Response:
         wanted = Rotation(data=request.data)
@@ -197,6 +206,8 @@ class UserApiKeysView(ApiKeysView):
 
 @extend_schema_view(
     get=extend_schema(operation_id="retrieveUserApiKey", summary="Retrieve an API key (other name)"),
+    post=extend_schema(operation_id="updateUserApiKey", summary="Update an API key (other name)"),
+    patch=extend_schema(operation_id="patchUserApiKey", summary="Update an API key (other name and verb)"),
     delete=extend_schema(operation_id="revokeUserApiKey", summary="Revoke an API key (other name)"),
 )
 class UserApiKeyView(ApiKeyView):

@@ -18,6 +18,7 @@ import msgspec
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 
+from apps.api_keys.addresses import check_address
 from apps.api_keys.authentication import Credentials, credentials_of
 from apps.chat.http import error_event
 from apps.core import logs
@@ -109,6 +110,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         principal = await self.runtime.principals.find(credentials)
         if principal is None:
             raise unauthenticated()
+        check_address(principal, self.scope[SCOPE_ADDRESS])
         return principal
 
     def _begin(self, message: dict[str, Any], principal: Principal) -> None:
@@ -116,7 +118,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
             raise Conflict("An answer is still running. Wait for it, or cancel it.", code="answer_running")
         document = {name: value for name, value in message.items() if name != "type"}
         document["stream"] = True
-        call = Call("chat/completions", document, msgspec.json.encode(document))
+        call = Call("chat/completions", document, msgspec.json.encode(document), principal.default_model)
         self.is_cancelled, self.is_answering = False, True
         self.answer = asyncio.create_task(self._answer(call, principal))
 

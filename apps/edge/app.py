@@ -13,6 +13,7 @@ from typing import Any
 
 from django.conf import settings
 
+from apps.api_keys.addresses import check_address
 from apps.api_keys.authentication import SCOPE_PRINCIPAL, credentials_of
 from apps.chat.http import Headers, Receive, Send, send_error, serve
 from apps.core import logs
@@ -154,7 +155,7 @@ class Edge:
             await self._count(request)
             raise unauthenticated()
         body = await read_body(receive, request.headers, settings.MAX_JSON_BYTES)
-        call = Call(INFERENCE[request.path], parse_json(body), body)
+        call = Call(INFERENCE[request.path], parse_json(body), body, principal.default_model)
         slot = _slot_of(principal, request.id) if call.stream else None
         await self._count(request, slot)
         try:
@@ -181,6 +182,8 @@ class Edge:
         """Find the caller. A credential that proves nothing still counts against its address."""
         try:
             request.principal = await self._running.principals.find(credentials_of(request.headers))
+            if request.principal is not None:
+                check_address(request.principal, logs.client_address.get() or "unknown")
         except AppError:
             await self._count(request)
             raise

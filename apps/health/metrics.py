@@ -13,8 +13,7 @@ from prometheus_client.registry import Collector
 from apps.accounts.models import User
 from apps.api_keys.tokens import KeyKind
 from apps.core.errors import Forbidden
-from apps.organizations.principal import Principal
-from apps.organizations.roles import Scope
+from apps.organizations.principal import CALLING, Principal
 from apps.usage.models import State, UsageRecord
 
 WINDOW_SECONDS = 3600
@@ -24,11 +23,12 @@ class UsageCollector(Collector):
     """
     The last hour of the whole platform. Raises Forbidden for anybody but an operator.
 
-    A key given less than every right was meant for less than this, and a project's key is not the operator's.
+    A key given less than every right it could have was meant for less than this, and a machine's key
+    is not the operator's.
     """
 
     def __init__(self, principal: Principal) -> None:
-        is_whole = principal.key_kind != KeyKind.PROJECT and principal.scopes >= frozenset(Scope)
+        is_whole = principal.key_kind in (None, KeyKind.USER) and principal.scopes >= CALLING
         if not is_whole or not User.objects.filter(pk=principal.user_id, is_staff=True, is_active=True).exists():
             raise Forbidden("Only operators read metrics, with a personal key of all rights.", code="operator_required")
 

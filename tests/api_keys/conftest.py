@@ -11,12 +11,12 @@ from django.test import Client, RequestFactory
 
 from apps.accounts.models import User
 from apps.accounts.sessions import issue_tokens
-from apps.api_keys.models import ApiKey
+from apps.api_keys.models import WIDE, ApiKey
 from apps.api_keys.services import Holder, create_key
 from apps.api_keys.tokens import KeyKind
 from apps.organizations.models import Membership, Organization
 from apps.organizations.roles import Role
-from apps.projects.models import Project
+from apps.projects.models import Project, ServiceAccount
 
 
 @dataclass
@@ -42,9 +42,14 @@ class Caller:
         return Client().generic(method, path, data, content_type="application/json", headers=sent)
 
     def with_key(self, *, kind: KeyKind = KeyKind.USER, name: str = "a key", **fields: Any) -> Caller:
-        """The same person, calling with a new key."""
-        place = fields.pop("project", None) or self.project
-        key, secret = create_key(kind=kind, name=name, place=place, holder=Holder(self.user), **fields)
+        """The same person, calling with a new key; a service account of its project for a key of that kind."""
+        project = fields.pop("project", None) or self.project
+        place = project.organization if kind in WIDE else project
+        holder = Holder(self.user)
+        if kind is KeyKind.SERVICE_ACCOUNT:
+            account = ServiceAccount.objects.create(organization=project.organization, project=project, name=name)
+            holder = Holder(service_account=account)
+        key, secret = create_key(kind=kind, name=name, place=place, holder=holder, **fields)
         return Caller(self.user, secret, key)
 
 

@@ -17,7 +17,8 @@ from apps.api_keys.services import revoke_key
 from apps.api_keys.tokens import KeyKind
 from apps.audit.models import AuditEvent
 from apps.audit.services import SYSTEM
-from apps.organizations.roles import PERMISSION_SCOPES, Permission
+from apps.organizations.principal import CALLING
+from apps.organizations.roles import READING
 from tests.api_keys.conftest import Caller
 
 KEYS = "/admin/api_keys/apikey/"
@@ -153,7 +154,7 @@ def test_one_key_too_many_is_said_and_not_made(operator: Client, ada: Caller, se
 )
 def test_keys_are_found_by_what_they_are(operator: Client, ada: Caller, query: dict[str, str], found: set[str]):
     ada.with_key(name="writer")
-    reader = ada.with_key(name="reader", scopes=PERMISSION_SCOPES[Permission.READ]).key
+    reader = ada.with_key(name="reader", scopes=CALLING & READING).key
     machine = ada.with_key(name="machine", kind=KeyKind.PROJECT).key
     expired = ada.with_key(name="expired").key
     revoke_key(key=ada.with_key(name="revoked").key, actor=SYSTEM)

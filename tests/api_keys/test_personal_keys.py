@@ -19,14 +19,14 @@ from apps.api_keys.tokens import KeyKind, is_well_formed
 from apps.audit.models import AuditEvent
 from apps.core.errors import Conflict
 from apps.organizations.principal import CALLING
-from apps.organizations.roles import PERMISSION_SCOPES, ROLE_SCOPES, Permission, Role, Scope, permissions_of
+from apps.organizations.roles import PERMISSION_SCOPES, READING, ROLE_SCOPES, Permission, Role, Scope, permissions_of
 from apps.projects.models import Project
 from tests.api_keys.conftest import Caller, join, sign_up, token_of
 
 KEYS = "/v1/auth/api-keys"
 FIELDS = {
-    "id", "object", "name", "kind", "prefix", "suffix", "permissions", "scopes", "status", "created_at", "expires_at",
-    "last_used_at", "previous_expires_at",
+    "id", "object", "name", "description", "kind", "prefix", "suffix", "permissions", "scopes", "status",
+    "allowed_addresses", "allowed_models", "created_at", "expires_at", "last_used_at", "previous_expires_at",
 }  # fmt: skip
 BOTH_NAMES = pytest.mark.parametrize("path", [KEYS, "/v1/user/api-keys", "/api/v1/user/api-keys", "/llm/auth/api-keys"])
 
@@ -79,9 +79,9 @@ def test_both_names_are_the_same_keys(ada: Caller):
     ("permissions", "scopes", "shown"),
     [
         (["read"], {"models.read", "api_keys.read"}, ["read"]),
-        (["write"], set(Scope), ["read", "write"]),
-        (["read", "write"], set(Scope), ["read", "write"]),
-        (None, set(Scope), ["read", "write"]),
+        (["write"], set(CALLING), ["read", "write"]),
+        (["read", "write"], set(CALLING), ["read", "write"]),
+        (None, set(CALLING), ["read", "write"]),
     ],
 )
 def test_permissions_stand_for_scopes(ada: Caller, permissions: Any, scopes: set[str], shown: list[str]):
@@ -91,7 +91,7 @@ def test_permissions_stand_for_scopes(ada: Caller, permissions: Any, scopes: set
 
 
 def test_a_reading_key_reads_and_changes_nothing(ada: Caller):
-    reader = ada.with_key(scopes=PERMISSION_SCOPES[Permission.READ])
+    reader = ada.with_key(scopes=CALLING & READING)
     assert reader.call("GET", "/v1/models").status_code == 200
     assert reader.call("GET", KEYS).json()["total"] == 1
     refused = [
@@ -223,7 +223,9 @@ def test_a_key_sees_no_further_than_its_project(ada: Caller):
     assert machine.call("POST", KEYS, {"name": "k", "kind": "project"}).status_code == 201
 
 
-SETS = [frozenset(some) for size in range(1, len(CALLING) + 1) for some in itertools.combinations(sorted(CALLING), size)]
+SETS = [
+    frozenset(some) for size in range(1, len(CALLING) + 1) for some in itertools.combinations(sorted(CALLING), size)
+]
 
 
 @pytest.mark.parametrize("held", [some for some in SETS if Scope.API_KEYS_WRITE in some])
@@ -335,10 +337,12 @@ def test_what_happens_to_keys_is_in_the_audit_log(ada: Caller):
 
 
 def test_every_right_has_its_word():
-    assert PERMISSION_SCOPES[Permission.WRITE] == frozenset(Scope)
-    assert PERMISSION_SCOPES[Permission.READ] == {scope for scope in Scope if scope.endswith(".read")}
-    assert [permissions_of(some) for some in (frozenset(), ROLE_SCOPES[Role.VIEWER], ROLE_SCOPES[Role.OWNER])] == [
-        [], ["read"], ["read", "write"],
+    read, write, everything = (PERMISSION_SCOPES[word] for word in Permission)
+    assert read == {scope for scope in Scope if scope.endswith(".read")}
+    assert (read < write, everything) == (True, frozenset(Scope))
+    held = (frozenset(), ROLE_SCOPES[Role.VIEWER], CALLING, write, ROLE_SCOPES[Role.OWNER])
+    assert [permissions_of(some) for some in held] == [
+        [], ["read"], ["read", "write"], ["read", "write"], ["read", "write", "admin"],
     ]  # fmt: skip
 
 
@@ -346,5 +350,5 @@ def test_a_list_asks_the_database_no_more_with_more_keys(ada: Caller, django_ass
     for _ in range(3):
         ada.with_key()
     ada.secret = token_of(ada.user)
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(10):
         assert len(ada.call("GET", KEYS).json()["data"]) == 3

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from apps.api_keys.authentication import Credentials, resolve
+from apps.api_keys.models import WIDE
 from apps.api_keys.tokens import KeyKind
 from apps.core.errors import AppError
 from apps.core.ids import new_id
-from apps.organizations.models import Organization
-from apps.organizations.roles import Role, Scope
-from apps.projects.models import Project
+from apps.organizations.models import Membership, Organization
+from apps.organizations.roles import PROJECT_ROLE_SCOPES, ROLE_SCOPES, ProjectRole, Role
+from apps.projects.models import Project, ProjectMembership
 from apps.projects.services import create_organization
 from tests.api_keys.conftest import Caller, join, sign_up
 from tests.api_keys.test_personal_keys import refusal
@@ -23,14 +24,17 @@ OTHER_ORGANIZATION, OTHER_PROJECT = (401, "mismatched_organization"), (401, "mis
 
 @pytest.fixture
 def world(ada: Caller, eve: Caller) -> dict[str, Any]:
-    """Ada owns `home` (personal) and is a member of `acme`, which has two projects; `theirs` is Eve's."""
+    """Ada owns `home` (personal) and is a member of `acme`, and there of two of three projects; `theirs` is Eve's."""
     acme = create_organization(name="Acme", owner=sign_up("boss@example.com").user)
     join(ada.user, acme)
     second = Project.objects.create(organization=acme, name="second")
     first = Project.objects.get(organization=acme, is_default=True)
+    place = Membership.objects.get(organization=acme, user=ada.user)
+    ProjectMembership.objects.create(organization=acme, project=second, membership=place, role=ProjectRole.MEMBER)
+    closed = Project.objects.create(organization=acme, name="closed")
     names = {
         "home": ada.organization, "home/default": ada.project, "acme": acme, "acme/first": first,
-        "acme/second": second, "theirs": eve.organization, "theirs/default": eve.project,
+        "acme/second": second, "acme/closed": closed, "theirs": eve.organization, "theirs/default": eve.project,
     }  # fmt: skip
     ids = {name: row.public_id for name, row in names.items()}
     ids |= {"unknown": new_id("org"), "unknown/project": new_id("proj"), "nonsense": "é' OR 1=1 --", "long": "o" * 9000}
@@ -67,6 +71,8 @@ def outcome(caller: Caller, world: dict[str, Any], organization: str | None, pro
         (None, "acme/second", "acme/second"),
         ("acme", "acme/second", "acme/second"),
         ("home", "home/default", "home/default"),
+        (None, "acme/closed", NOT_A_MEMBER),
+        ("acme", "acme/closed", NOT_A_MEMBER),
         ("home", "acme/second", NOT_A_MEMBER),
         ("acme", "home/default", NOT_A_MEMBER),
         ("acme", "theirs/default", NOT_A_MEMBER),
@@ -90,7 +96,7 @@ def test_a_token_acts_where_its_user_is_a_member(
     assert outcome(ada, world, organization, project) == ends
 
 
-@pytest.mark.parametrize("kind", list(KeyKind))
+@pytest.mark.parametrize("kind", [kind for kind in KeyKind if kind not in WIDE])
 @pytest.mark.parametrize(
     ("organization", "project", "ends"),
     [
@@ -99,6 +105,7 @@ def test_a_token_acts_where_its_user_is_a_member(
         (None, "acme/second", "acme/second"),
         ("acme", "acme/second", "acme/second"),
         ("acme", "acme/first", OTHER_PROJECT),
+        ("acme", "acme/closed", OTHER_PROJECT),
         (None, "acme/first", OTHER_PROJECT),
         (None, "home/default", OTHER_PROJECT),
         (None, "theirs/default", OTHER_PROJECT),
@@ -118,6 +125,29 @@ def test_a_key_acts_in_its_project_and_nowhere_else(
     assert outcome(key, world, organization, project) == ends
 
 
+@pytest.mark.parametrize("kind", sorted(WIDE))
+@pytest.mark.parametrize(
+    ("organization", "project", "ends"),
+    [
+        (None, None, "acme/first"),
+        ("acme", None, "acme/first"),
+        (None, "acme/second", "acme/second"),
+        ("acme", "acme/closed", "acme/closed"),
+        (None, "home/default", OTHER_PROJECT),
+        (None, "theirs/default", OTHER_PROJECT),
+        ("acme", "unknown/project", OTHER_PROJECT),
+        ("home", None, OTHER_ORGANIZATION),
+        ("theirs", "theirs/default", OTHER_ORGANIZATION),
+        ("nonsense", None, OTHER_ORGANIZATION),
+    ],
+)
+def test_an_organizations_key_acts_in_any_of_its_projects(
+    ada: Caller, world: dict[str, Any], kind: KeyKind, organization: str | None, project: str | None, ends: Any
+):
+    key = ada.with_key(kind=kind, project=world["rows"]["acme/first"])
+    assert outcome(key, world, organization, project) == ends
+
+
 def test_a_strangers_tenant_looks_like_none_at_all(ada: Caller, world: dict[str, Any]):
     def said(organization: str) -> Any:
         answer = ada.call("GET", "/v1/auth/me", OpenAI_Organization=organization)
@@ -129,7 +159,8 @@ def test_a_strangers_tenant_looks_like_none_at_all(ada: Caller, world: dict[str,
 def test_rights_are_those_of_the_chosen_organization(ada: Caller, eve: Caller):
     join(ada.user, eve.organization, Role.VIEWER)
     there = resolve(Credentials(bearer=ada.secret, organization=eve.organization.public_id))
-    assert there.scopes == {Scope.MODELS_READ, Scope.API_KEYS_READ}
+    assert there.scopes == PROJECT_ROLE_SCOPES[ProjectRole.VIEWER] | ROLE_SCOPES[Role.VIEWER]
+    assert there.organization_scopes == ROLE_SCOPES[Role.VIEWER]
     answer = ada.call("POST", "/v1/auth/api-keys", {"name": "k"}, OpenAI_Organization=eve.organization.public_id)
     assert refusal(answer)[:2] == (403, "insufficient_permissions")
 

@@ -17,10 +17,10 @@ from apps.api_keys.authentication import Credentials, resolve
 from apps.api_keys.identity import profile_of
 from apps.api_keys.models import ApiKey
 from apps.api_keys.services import project_behind, revoke_key, rotate_key
-from apps.organizations.actors import user_behind
 from apps.api_keys.tokens import KeyKind
 from apps.audit.services import SYSTEM
 from apps.core.errors import NotFound, Unauthenticated
+from apps.organizations.actors import user_behind
 from apps.organizations.roles import Role, Scope
 from apps.projects.services import delete_account
 from tests.api_keys.conftest import Caller, join
