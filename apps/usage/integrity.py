@@ -11,12 +11,12 @@ from typing import Any
 from django.db.models import Count, F, Q, Sum
 from django.utils import timezone
 
-from apps.api_keys.models import ApiKey
 from apps.audit.chain import verify
-from apps.catalog.models import ModelAlias, Provider, Route
+from apps.catalog.models import Provider, Route
 from apps.core.logs import redact
 from apps.core.sealing import SealBroken
 from apps.usage import ledger
+from apps.usage.crossings import crossing, links
 from apps.usage.journal_files import chunks, claimed, families, parts
 from apps.usage.models import JournalOffset, State, UsageQuerySet, UsageRecord
 
@@ -143,9 +143,12 @@ def usage_across_tenants(rows: UsageQuerySet) -> list[Violation]:
     ]
 
 
-def keys_across_tenants() -> list[Violation]:
-    wrong = ApiKey.objects.exclude(project__organization=F("organization"))
-    return _found("key_project", "is of another organization than its project", _ids(wrong))
+def rows_across_tenants() -> list[Violation]:
+    found = []
+    for link in links():
+        what = f"({link}) points at a row of another organization"
+        found += _found("tenant_boundary", what, crossing(link, MAX_SHOWN + 1))
+    return found
 
 
 def routes_across_tenants() -> list[Violation]:
@@ -154,14 +157,6 @@ def routes_across_tenants() -> list[Violation]:
     )
     names = [str(pk) for pk in foreign.values_list("pk", flat=True)[: MAX_SHOWN + 1]]
     return _found("route_provider", "leads a model to a provider its organization cannot see", names)
-
-
-def aliases_across_tenants() -> list[Violation]:
-    foreign = ModelAlias.objects.filter(model__organization__isnull=False).filter(
-        Q(organization=None) | ~Q(organization=F("model__organization"))
-    )
-    names = [str(pk) for pk in foreign.values_list("pk", flat=True)[: MAX_SHOWN + 1]]
-    return _found("alias_model", "names a model its organization cannot see", names)
 
 
 def provider_secrets() -> list[Violation]:
@@ -200,9 +195,8 @@ ROW_CHECKS: list[Callable[[UsageQuerySet], list[Violation]]] = [
     usage_across_tenants,
 ]
 TENANT_CHECKS: list[Callable[[], list[Violation]]] = [
-    keys_across_tenants,
+    rows_across_tenants,
     routes_across_tenants,
-    aliases_across_tenants,
     provider_secrets,
     audit_chains,
 ]
