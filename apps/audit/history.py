@@ -75,7 +75,7 @@ class AuditedAdmin(OperatorAdmin):
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         obj = self.get_object(request, unquote(object_id))
         if obj is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined,no-any-return]
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[no-any-return]
         if not self.has_view_permission(request, obj):
             raise PermissionDenied
         pages = InfinitePaginator(self.events_of(request, obj), _PER_PAGE)
@@ -95,7 +95,7 @@ class AuditedAdmin(OperatorAdmin):
             "page": page,
             "is_last": len(events) < _PER_PAGE,
         }
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        request.current_app = self.admin_site.name
         return TemplateResponse(request, "admin/history.html", context)
 
     # Django's own log of the admin would say the same twice, and less of it.

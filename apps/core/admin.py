@@ -101,7 +101,7 @@ class OperatorAdmin(ModelAdmin):
     # An action is for the rows that are seen, not for a million.
     list_disable_select_all = True
     # Sorting by a column without an index sorts the whole table.
-    sortable_by: tuple[str, ...] = ()
+    sortable_by: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -140,7 +140,7 @@ class OperatorAdmin(ModelAdmin):
     def allows(self, request: HttpRequest, verb: str, model: type[Model] | None = None) -> bool:
         """Say whether the user may `view`, `add`, `change` or `delete` rows of a model; by default this one's."""
         opts = (model or self.model)._meta
-        return bool(request.user.has_perm(f"{opts.app_label}.{verb}_{opts.model_name}"))  # type: ignore[union-attr]
+        return bool(request.user.has_perm(f"{opts.app_label}.{verb}_{opts.model_name}"))
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self.allows(request, "view") or self.allows(request, "change")
@@ -171,7 +171,7 @@ class OperatorAdmin(ModelAdmin):
             "button": button,
             "question": question,
         }
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        request.current_app = self.admin_site.name
         return TemplateResponse(request, "admin/accounts/form.html", context)
 
     def asks(

@@ -29,7 +29,7 @@ from apps.audit.services import record as record_audit
 from apps.catalog.models import Model, ModelAlias, Provider, ProviderKind, Route
 from apps.core.ids import new_id
 from apps.organizations.models import Invite, Membership, Organization
-from apps.projects.models import Project, default_project
+from apps.projects.models import Project, ProjectMembership, default_project
 from apps.sso.models import IdentityProvider, SSODomain
 from apps.usage.models import State, UsageRecord
 from tests.audit.tampering import without_triggers
@@ -80,7 +80,10 @@ def fill(number: int) -> dict[str, Any]:
     record_audit(Action.USER_ADDED, actor=actor, target_kind="user", target_id=f"target_{number}")
     event = AuditEvent.objects.get(target_id=f"target_{number}")
     invite = invited(organization, number)
-    tenancy = (user, organization, membership, project, key, invite)
+    place = ProjectMembership.objects.create(
+        organization=organization, project=project, membership=membership, role="member"
+    )
+    tenancy = (user, organization, membership, project, key, invite, place)
     sso = single_sign_on(organization, number)
     rows = (*tenancy, *ways_in(user, number), *sso, provider, model, route, alias, record, event)
     return {row._meta.label: row for row in rows}
@@ -147,6 +150,7 @@ def test_a_search_finds_and_misses(admin_client: Client, label: str):
         "organizations.Membership": "user1@",
         "organizations.Invite": "guest1@",
         "projects.Project": "Default",
+        "projects.ProjectMembership": "user1@",
         "api_keys.ApiKey": "user1@example.com",
         "sso.IdentityProvider": "sso-1",
         "sso.SSODomain": "acme1",

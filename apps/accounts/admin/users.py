@@ -144,7 +144,7 @@ class StateFilter(RadioFilter):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, AuditedAdmin):
+class UserAdmin(DjangoUserAdmin, AuditedAdmin):  # type: ignore[misc]  # as Django's own says it otherwise
     """People and guests. Each comes with an organization of its own."""
 
     form = UserForm

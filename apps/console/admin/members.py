@@ -72,14 +72,15 @@ class MembershipAdmin(TenancyAdmin):
         return str(obj.user_id)
 
     def events_of(self, request: HttpRequest, obj: Membership) -> Any:
-        return super().events_of(request, obj).in_organization(obj.organization.public_id)
+        return super().events_of(request, obj).filter(organization=obj.organization.public_id)
 
     def save_model(self, request: HttpRequest, obj: Membership, form: Any, change: bool) -> None:
-        by = {"giver": self.giver_at(request, obj.organization), "actor": self.actor(request)}
+        giver, actor, role = self.giver_at(request, obj.organization), self.actor(request), Role(obj.role)
         if change:
-            saved = members.change_role(membership=obj, role=Role(obj.role), **by)
+            saved = members.change_role(membership=obj, role=role, giver=giver, actor=actor)
         else:
-            saved = members.add_member(organization=obj.organization, user=obj.user, role=Role(obj.role), **by)
+            place, user = obj.organization, obj.user
+            saved = members.add_member(organization=place, user=user, role=role, giver=giver, actor=actor)
         obj.__dict__.update(saved.__dict__)
 
     @action(description="Change the role", permissions=["change"])

@@ -60,11 +60,14 @@ class OrganizationForm(SettingsForm):
         required=False, choices=STORAGE, widget=UnfoldAdminSelectWidget, help_text="What is kept of conversations."
     )
     settings_fields = ("allowed_models", "retention_days", "storage")
-    checked = staticmethod(changed_settings)
 
     class Meta:
         model = Organization
         fields = _NAMES
+
+    @staticmethod
+    def checked(wanted: dict[str, Any]) -> dict[str, Any]:
+        return changed_settings({}, wanted)
 
 
 class TransferForm(forms.Form):

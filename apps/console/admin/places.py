@@ -52,7 +52,7 @@ class TenancyAdmin(AuditedAdmin):
         """Say whether the row that an address names is like that. Unfold asks for buttons with an id."""
         if not str(object_id).isdecimal():
             return True  # asked about the action, not about a row
-        return self.get_queryset(request).filter(pk=object_id, **state).exists()
+        return bool(self.get_queryset(request).filter(pk=object_id, **state).exists())
 
     def to_each(self, request: HttpRequest, rows: QuerySet[Any], service: Any, done: str, **with_: Any) -> int:
         """Call a service for each row, say what was refused and how often it was done."""
@@ -171,14 +171,14 @@ class PlaceAdmin(TenancyAdmin):
             "place_tabs": self._tabs(request, place, now),
             "title": f"{place} | {title}",
         }
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        request.current_app = self.admin_site.name
         return TemplateResponse(request, template, context)
 
 
 def usage_shown(rows: QuerySet[UsageRecord]) -> dict[str, Any]:
     """Return the last thirty days: all in all, by model and by day. One query, bounded by an index."""
     first = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0) - datetime.timedelta(days=USAGE_DAYS - 1)
-    found = list(
+    found: list[Any] = list(
         rows.filter(accepted_at__gte=first)
         .order_by()
         .annotate(day=TruncDay("accepted_at"))

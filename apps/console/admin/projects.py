@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin
@@ -16,6 +16,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from apps.accounts.models import User
 from apps.console.admin.panels import PROJECT_PANELS
 from apps.console.admin.places import PlaceAdmin
 from apps.console.admin.settings_form import STORAGE, ModelNames, SettingsForm
@@ -48,12 +49,15 @@ class ProjectForm(SettingsForm):
         "retention_days",
         "storage",
     )
-    checked = staticmethod(lambda before, given: changed_settings(before, checked_settings(given)))
 
     class Meta:
         model = Project
         fields = ("name", "organization", "description")
         widgets = {"description": UnfoldAdminTextareaWidget(attrs={"rows": 2})}
+
+    @staticmethod
+    def checked(wanted: dict[str, Any]) -> dict[str, Any]:
+        return changed_settings({}, checked_settings(wanted))
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -126,7 +130,7 @@ class ProjectAdmin(PlaceAdmin):
             saved = project_services.update_project(project=obj, actor=self.actor(request), replace=True, **given)
         else:
             saved = project_services.create_project(
-                organization=obj.organization, creator=request.user, actor=self.actor(request), **given
+                organization=obj.organization, creator=cast(User, request.user), actor=self.actor(request), **given
             )
         obj.__dict__.update(saved.__dict__)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django import forms
@@ -40,11 +39,14 @@ class SettingsForm(forms.ModelForm):
     """
     A row with `settings`, each of which is a field. `cleaned_data["settings"]` is all of them.
 
-    `checked` is given the settings there were and those wanted, and raises AppError for a wrong one.
+    `checked` is given those wanted, and raises AppError for a wrong one.
     """
 
     settings_fields: ClassVar[tuple[str, ...]] = ()
-    checked: ClassVar[Callable[[dict[str, Any], Any], dict[str, Any]]]
+
+    @staticmethod
+    def checked(wanted: dict[str, Any]) -> dict[str, Any]:
+        return wanted
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -54,7 +56,7 @@ class SettingsForm(forms.ModelForm):
         cleaned = super().clean() or {}
         given = {name: cleaned.get(name) for name in self.settings_fields if cleaned.get(name) not in (None, "")}
         try:
-            cleaned["settings"] = type(self).checked({}, given)
+            cleaned["settings"] = self.checked(given)
         except AppError as refusal:
             field = (refusal.param or "").removeprefix("settings.").partition(".")[0].partition("[")[0]
             raise ValidationError({field if field in self.fields else "__all__": refusal.message}) from None
