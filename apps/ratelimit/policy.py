@@ -69,6 +69,12 @@ def rules(*names: str) -> tuple[Rule, ...]:
     return tuple(found)
 
 
+def amount_of(name: str, unit: str) -> int | None:
+    """Return how many a row of the table allows in a window, as it is written there; None if it has no such window."""
+    items = map(parse, settings.RATE_LIMITS[name]["limits"])
+    return next((item.amount for item in items if item.GRANULARITY.name == unit), None)
+
+
 def sign_in_limit(method: str, path: str) -> str | None:
     """Return the name of the limit of a way in, or None for any other route. `path` is canonical."""
     return next(
