@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from django.db import transaction
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
@@ -27,8 +26,6 @@ from apps.projects.models import NO_ROLE, ServiceAccount
 from apps.projects.scoping import ProjectView
 
 KIND = "organization.project.service_account"
-# What OpenAI calls the first key of an account.
-FIRST_KEY = "Secret Key"
 
 _TAGS = ["Service accounts"]
 _ROLES = [*(role.value for role in ProjectRole), NO_ROLE]
@@ -50,7 +47,7 @@ _SECRET = "jan_sa_4fT0pLq8sT2vW5yZ7aC9dE3b1Jq8sT2vW5x9Kd"  # noqa: S105  an exam
 _KEY = {
     "id": "key_7Qm2b1Jq8sT2vW5yZ7aC9dE3",
     "object": f"{KIND}.api_key",
-    "name": FIRST_KEY,
+    "name": services.FIRST_KEY,
     "created_at": 1763700000,
     "expires_at": None,
     "value": _SECRET,
@@ -90,7 +87,7 @@ class NewAccount(KeyLife):
 
 
 class NewAccountKey(KeyLife):
-    name = serializers.CharField(max_length=128, default=FIRST_KEY)
+    name = serializers.CharField(max_length=128, default=services.FIRST_KEY)
     scopes = serializers.ListField(
         child=serializers.ChoiceField(choices=[scope.value for scope in Scope]),
         required=False,
@@ -189,21 +186,18 @@ class ServiceAccountsView(_AccountsView):
         alone = bool(fields.get("create_service_account_only"))
         if alone and wanted.end is not None:
             raise BadRequest("Without a key there is no expiry.", param="expires_in_seconds")
-        giver, actor = self.giver, actor_of_caller(self.principal)
-        with transaction.atomic():
-            account = services.create_service_account(
-                project=self.project,
-                name=fields["name"],
-                role=fields.get("role") or (NO_ROLE if alone else ProjectRole.MEMBER.value),
-                creator=user_behind(self.principal),
-                giver=giver,
-                actor=actor,
-            )
-            if alone:
-                return Response({**_document(request, account), "api_key": None})
-            key, secret = services.create_account_key(
-                account=account, name=FIRST_KEY, giver=giver, actor=actor, expires_at=wanted.end
-            )
+        making = {
+            "project": self.project,
+            "name": fields["name"],
+            "role": fields.get("role") or (NO_ROLE if alone else ProjectRole.MEMBER.value),
+            "creator": user_behind(self.principal),
+            "giver": self.giver,
+            "actor": actor_of_caller(self.principal),
+        }
+        if alone:
+            account = services.create_service_account(**making)
+            return Response({**_document(request, account), "api_key": None})
+        account, key, secret = services.create_account_with_key(expires_at=wanted.end, **making)
         return Response({**_document(request, account), "api_key": _key_document(request, key, secret)})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 from django.db import transaction
@@ -16,6 +17,9 @@ from apps.organizations.roles import ProjectRole
 from apps.projects.members import check_role
 from apps.projects.models import NO_ROLE, Project, ServiceAccount
 from apps.projects.project_services import lock_active
+
+# What OpenAI calls the first key of an account.
+FIRST_KEY = "Secret Key"
 
 
 @transaction.atomic
@@ -38,6 +42,16 @@ def create_service_account(
 
 
 @transaction.atomic
+def create_account_with_key(
+    *, expires_at: datetime.datetime | None, giver: Giver, actor: Actor, **wanted: Any
+) -> tuple[ServiceAccount, ApiKey, str]:
+    """Make a service account and its first key, and return both with the secret. Raises what the two of them raise."""
+    account = create_service_account(giver=giver, actor=actor, **wanted)
+    key, secret = create_account_key(account=account, name=FIRST_KEY, giver=giver, actor=actor, expires_at=expires_at)
+    return account, key, secret
+
+
+@transaction.atomic
 def update_service_account(
     *, account: ServiceAccount, giver: Giver, actor: Actor, name: str | None = None, role: str | None = None
 ) -> ServiceAccount:
@@ -53,7 +67,9 @@ def update_service_account(
         _check_role(role, giver)
     wanted = {"name": name, "role": role}
     before = {field: str(getattr(account, field)) for field in wanted}
-    changes = {field: [before[field], str(value)] for field, value in wanted.items() if value not in (None, before[field])}
+    changes = {
+        field: [before[field], str(value)] for field, value in wanted.items() if value not in (None, before[field])
+    }
     if changes:
         for field, (_, after) in changes.items():
             setattr(account, field, after)

@@ -24,6 +24,8 @@ from apps.organizations.roles import ProjectRole, Scope
 
 _USER = settings.AUTH_USER_MODEL  # a project has a column called settings
 _PROJECT_ROLES = [(role.value, role.value) for role in ProjectRole]
+# What a service account is made with that gets its rights later.
+NO_ROLE = "none"
 
 
 class ProjectQuerySet(TenantQuerySet):
@@ -87,7 +89,10 @@ class Project(EpochModel):
         constraints = [
             models.UniqueConstraint(
                 fields=["organization"], condition=models.Q(is_default=True), name="one_default_project"
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(is_default=False) | Q(archived_at=None, deleted_at=None), name="default_project_stays"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -145,15 +150,27 @@ class InvitedProject(TenantModel):
         return f"{self.project} as {self.role}"
 
 
+class ServiceAccountQuerySet(TenantQuerySet):
+    def active_in(self, project: Project) -> Self:
+        """A project's accounts that were not deleted."""
+        return self.in_organization(project.organization_id).filter(project=project, is_active=True)
+
+
 class ServiceAccount(TenantModel):
-    """A program's place in a project. Its keys have its rights, whoever made them and whatever became of them."""
+    """
+    A program's place in a project. Its keys have its rights, whoever made them and whatever became of them.
+
+    A deleted one is inactive for ever, so that its keys and its usage can be explained.
+    """
 
     public_id = PublicIdField("sa")
     project = models.ForeignKey(Project, models.CASCADE, related_name="service_accounts")
     name = models.CharField(max_length=128)
-    role = models.CharField(max_length=16, choices=_PROJECT_ROLES, default=ProjectRole.MEMBER)
+    role = models.CharField(max_length=16, choices=[*_PROJECT_ROLES, (NO_ROLE, NO_ROLE)], default=ProjectRole.MEMBER)
     created_by = models.ForeignKey(_USER, models.SET_NULL, null=True, blank=True, related_name="+")
     is_active = models.BooleanField("active", default=True)
+
+    objects: ClassVar[ServiceAccountQuerySet] = ServiceAccountQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         ordering = ["-created_at", "-id"]

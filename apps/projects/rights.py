@@ -15,7 +15,7 @@ from apps.organizations.roles import (
     Role,
     Scope,
 )
-from apps.projects.models import Project, ProjectMembership, ProjectRoleAssignment, ServiceAccount
+from apps.projects.models import NO_ROLE, Project, ProjectMembership, ProjectRoleAssignment, ServiceAccount
 
 NOTHING: frozenset[Scope] = frozenset()
 
@@ -54,7 +54,7 @@ def _given_here(membership: Membership, project: Project) -> frozenset[Scope]:
 
 def service_account_rights(account: ServiceAccount, project: Project) -> frozenset[Scope]:
     """Return what a service account may do in a project: something in its own, nothing elsewhere."""
-    if not account.is_active or account.project_id != project.pk:
+    if not account.is_active or account.project_id != project.pk or account.role == NO_ROLE:
         return NOTHING
     rights = PROJECT_ROLE_SCOPES[ProjectRole(account.role)]
     return rights & ARCHIVED_SCOPES if project.is_archived else rights
