@@ -10,6 +10,7 @@ from apps.api_keys.organization_views import (
     OrganizationKeyView,
 )
 from apps.api_keys.project_views import ProjectKeyRotationView, ProjectKeysView, ProjectKeyView
+from apps.api_keys.service_account_views import ServiceAccountKeysView, ServiceAccountsView, ServiceAccountView
 from apps.api_keys.views import (
     ApiKeysView,
     ApiKeyView,
@@ -44,4 +45,9 @@ organization_urlpatterns = [
     path(_IN_PROJECT, ProjectKeysView.as_view()),
     path(f"{_IN_PROJECT}/<str:key_id>", ProjectKeyView.as_view()),
     path(f"{_IN_PROJECT}/<str:key_id>/rotate", ProjectKeyRotationView.as_view()),
+    path("projects/<str:project_id>/service_accounts", ServiceAccountsView.as_view()),
+    path("projects/<str:project_id>/service_accounts/<str:service_account_id>", ServiceAccountView.as_view()),
+    path(
+        "projects/<str:project_id>/service_accounts/<str:service_account_id>/api_keys", ServiceAccountKeysView.as_view()
+    ),
 ]
