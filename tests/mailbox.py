@@ -90,6 +90,6 @@ def text_of(message: EmailMessage) -> str:
 
 def link_in(text: str) -> str:
     """Return the one link of a mail that carries a secret."""
-    found = re.findall(r"https?://\S*/(?:confirm-email|password/reset/key|invitation)/\S+", text)
+    found = re.findall(r"https?://\S*/(?:confirm-email/|password/reset/key/|invitation/|invite/\?token=)\S+", text)
     assert len(found) == 1, text
     return str(found[0])

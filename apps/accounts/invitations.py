@@ -102,7 +102,7 @@ def recalled(request: HttpRequest, model: Any = None) -> Found | None:
     link = request.session.get(_SESSION_KEY)
     if link is None or (model is not None and link["of"] != model._meta.label):
         return None
-    rows = apps.get_model(link["of"])._default_manager.get_queryset().open()  # type: ignore[attr-defined]
+    rows = apps.get_model(link["of"])._default_manager.get_queryset().open()
     row = rows.filter(token_digest=link["digest"]).first()
     return Found(row, link["is_mailed"]) if row is not None else None
 

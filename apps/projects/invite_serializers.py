@@ -41,7 +41,7 @@ class NewInvite(StrictSerializer):
     message = serializers.CharField(
         max_length=2000, default="", allow_blank=True, help_text="Plain text, quoted in the mail."
     )
-    projects = InvitedPlace(many=True, default=list, max_length=MAX_PROJECTS)
+    projects = InvitedPlace(many=True, default=list, max_length=MAX_PROJECTS)  # type: ignore[call-arg]  # of many
 
     def validate_projects(self, places: list[dict[str, Any]]) -> list[dict[str, Any]]:
         ids = [place["id"] for place in places]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
-from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -123,11 +123,11 @@ class InviteManagementView(OrganizationView):
 class InviteView(InviteManagementView):
     required_scope = {"GET": Scope.INVITES_READ, "DELETE": Scope.INVITES_WRITE}
 
-    def get_permissions(self) -> list[BasePermission]:
+    def get_permissions(self) -> Sequence[Any]:
         """Whoever holds the link's secret needs no credential to look at the invite."""
         if self.request.method == "GET" and "token" in self.request.query_params and "org_id" not in self.kwargs:
             return []
-        return list(super().get_permissions())
+        return super().get_permissions()
 
     @extend_schema(
         operation_id="retrieveInvite",

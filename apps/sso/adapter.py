@@ -17,7 +17,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from apps.accounts.invitations import SignUp, forget, invited_address
-from apps.accounts.models import User
+from apps.accounts.models import Invitation, User
 from apps.audit.services import SYSTEM, Action, Actor, record
 from apps.core.errors import AppError
 from apps.core.http.errors import status_of
@@ -92,6 +92,7 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
         record(Action.USER_ADDED, actor=SYSTEM, target_kind="user", target_id=user.pk, provider=row.slug)
         record_connection(row, user)
         keep_membership(row, user, sociallogin.profile.claims)
+        Invitation.objects.settle(email)
         forget(request)
         return user
 

@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from apps.accounts.addresses import normalised
 from apps.accounts.invitations import SignUp
-from apps.accounts.models import User
+from apps.accounts.models import Invitation, User
 from apps.accounts.sessions import actor_of
 from apps.accounts.tokens import invalid_token
 from apps.audit.services import SYSTEM, Action, record
@@ -245,6 +245,7 @@ def _make_user(provider: IdentityProvider, profile: Profile, *, email: str) -> U
     user.save()
     if email:
         EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
+        Invitation.objects.settle(email)
     record(Action.USER_ADDED, actor=SYSTEM, target_kind="user", target_id=user.pk, provider=provider.slug)
     return user
 

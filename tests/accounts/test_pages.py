@@ -26,13 +26,14 @@ from django.utils import timezone
 
 from apps.accounts import invitations
 from apps.accounts.forms import SignupForm
-from apps.accounts.invitations import send_invitation
-from apps.accounts.models import User
+from apps.accounts.invitations import revoke_invitation, send_invitation
+from apps.accounts.models import Invitation, User
+from apps.accounts.people import add_user, change_user
 from apps.accounts.sessions import issue_tokens
 from apps.accounts.templatetags.accounts import device
 from apps.audit.models import AuditEvent
 from apps.audit.services import SYSTEM
-from apps.core.errors import BadRequest, Conflict
+from apps.core.errors import BadRequest, Conflict, RateLimited
 from apps.projects.tasks import tidy_accounts
 from tests.mailbox import link_in
 
@@ -460,9 +461,8 @@ def test_an_invitation_makes_an_account_with_a_proven_address(
     assert EmailAddress.objects.get().verified
     assert len(mail.outbox) == 1
 
-    used = Client()
-    assert used.get(path)["location"] == "/accounts/login/"
-    assert "has an account already" in used.get("/accounts/login/").text
+    used = Client().get(path)
+    assert (used.status_code, "The invitation is not good" in used.text) == (404, True)
 
 
 def test_an_invitation_used_twice_at_once_makes_one_account(
@@ -497,22 +497,85 @@ def test_a_used_invitation_makes_no_second_account(client: Client, db: None, set
     assert User.objects.count() == 1
 
 
-@pytest.mark.parametrize("how", ["forged", "expired", "closed"])
+@pytest.mark.parametrize("how", ["forged", "expired", "revoked", "replaced", "closed"])
 def test_an_invitation_that_is_not_good_opens_nothing(
-    client: Client, db: None, settings: Any, invite: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, how: str
+    client: Client, db: None, settings: Any, invite: Callable[[str], str], how: str
 ):
     settings.SIGNUP = "invitation"
     path = invite("grace@example.com")
+    invitation = Invitation.objects.get()
     if how == "forged":
-        path = path.replace("/invitation/", "/invitation/x")
+        path = path[:-2] + ("a/" if path[-2] == "b" else "b/")
     elif how == "expired":
-        monkeypatch.setattr("django.core.signing.time.time", lambda: timezone.now().timestamp() + 7 * 86400 + 1)
+        Invitation.objects.update(expires_at=timezone.now())
+    elif how == "revoked":
+        assert revoke_invitation(invitation=invitation, actor=SYSTEM)
+        assert not revoke_invitation(invitation=invitation, actor=SYSTEM)
+    elif how == "replaced":
+        assert invite("grace@example.com") != path
     else:
         settings.SIGNUP = "closed"
     answer = client.get(path)
     assert (answer.status_code, "The invitation is not good" in answer.text) == (404, True)
     sign_up(client, "grace@example.com")
     assert not User.objects.get_queryset().exists()
+    assert len(events("invite.deleted")) == (how == "revoked")
+
+
+@pytest.mark.parametrize("how", ["expired", "revoked", "replaced"])
+def test_an_invitation_that_ended_after_it_was_followed_opens_nothing(
+    client: Client, db: None, settings: Any, invite: Callable[[str], str], how: str
+):
+    settings.SIGNUP = "invitation"
+    client.get(invite("grace@example.com"))
+    assert client.get("/accounts/signup/").context["form"].invited == "grace@example.com"
+    if how == "replaced":
+        invite("grace@example.com")
+    else:
+        Invitation.objects.update(**{"expires_at" if how == "expired" else "revoked_at": timezone.now()})
+    assert "made by invitation" in sign_up(client, "grace@example.com").text
+    assert not User.objects.get_queryset().exists()
+
+
+@pytest.mark.parametrize("way", ["by the link", "by herself", "by an operator"])
+def test_the_link_does_not_open_again_once_the_address_had_an_account(
+    client: Client, db: None, settings: Any, invite: Callable[[str], str], way: str
+):
+    path = invite("grace@example.com")
+    if way == "by the link":
+        client.get(path)
+        sign_up(client, "grace@example.com")
+    elif way == "by herself":
+        sign_up(client, "grace@example.com")
+        follow(client, mail.outbox[-1])
+    else:
+        add_user(user=User(email="grace@example.com"), actor=SYSTEM)
+    grace = User.objects.get()
+    grace.email = "grace@elsewhere.example"
+    change_user(user=grace, fields=["email"], actor=SYSTEM)
+    settings.SIGNUP = "invitation"
+    assert Client().get(path).status_code == 404
+    assert Invitation.objects.get().state == "accepted"
+
+
+def test_what_is_kept_of_an_invitation_opens_nothing(client: Client, db: None, invite: Callable[[str], str]):
+    path = invite("grace@example.com")
+    kept = Invitation.objects.get().token_digest
+    secret = path.removeprefix("/accounts/invitation/").rstrip("/")
+    assert (len(secret), len(kept), secret in kept) == (32, 64, False)
+    assert client.get(path.replace(secret, kept)).status_code == 404
+    assert client.get(path.replace(secret, kept[:32])).status_code == 404
+
+
+def test_an_address_is_sent_so_many_invitations_and_no_more(db: None, django_capture_on_commit_callbacks: OnCommit):
+    with django_capture_on_commit_callbacks(execute=True):
+        for _ in range(5):
+            send_invitation(email="grace@example.com", actor=SYSTEM)
+        with pytest.raises(RateLimited):
+            send_invitation(email="GRACE@example.com", actor=SYSTEM)
+        send_invitation(email="other@example.com", actor=SYSTEM)
+    assert [message.to for message in mail.outbox] == [["grace@example.com"]] * 5 + [["other@example.com"]]
+    assert [row.email for row in Invitation.objects.order_by("pk")] == ["grace@example.com", "other@example.com"]
 
 
 def test_an_invitation_does_not_change_hands_in_a_signed_in_browser(person: User, client: Client, invite: Any):

@@ -12,12 +12,15 @@ from allauth.socialaccount.models import SocialAccount, SocialApp
 from django.core import mail
 from django.test import Client
 
-from apps.accounts.models import User
+from apps.accounts.invitations import send_invitation
+from apps.accounts.models import Invitation, User
 from apps.audit.models import AuditEvent
+from apps.audit.services import SYSTEM
 from apps.organizations.models import Membership
 from apps.projects.services import create_organization
 from apps.sso.models import IdentityProvider, ProviderKind
 from tests.jwt_corpus import sign
+from tests.mailbox import link_in
 from tests.parts.issuer import ScriptedIssuer, answer_at, put_user
 from tests.sso.conftest import add_provider, add_user
 
@@ -194,16 +197,18 @@ def test_when_accounts_are_joined(db, client: Client, issuer: ScriptedIssuer, he
      ("invitation", "ada@example.com", True), ("invitation", "bob@example.com", False)],
 )  # fmt: skip
 def test_the_sign_up_mode_is_for_providers_too(
-    db, client: Client, issuer: ScriptedIssuer, settings, mode, invited, made
+    db, client: Client, issuer: ScriptedIssuer, settings, mode, invited, made, django_capture_on_commit_callbacks
 ):
     add_provider(issuer.issuer)
     settings.SIGNUP = mode
     if invited:
-        session = client.session
-        session["account_verified_email"] = invited
-        session.save()
+        with django_capture_on_commit_callbacks(execute=True):
+            send_invitation(email=invited, actor=SYSTEM)
+        client.get(link_in(str(mail.outbox[-1].body)))
     answer = finish(client, issuer)
     assert (answer.status_code, User.objects.exists()) == ((302, True) if made else (403, False))
+    used = "accepted" if made else "pending"
+    assert [invitation.state for invitation in Invitation.objects.all()] == ([used] if invited else [])
 
 
 def test_a_disabled_account_is_told_so(db, client: Client, issuer: ScriptedIssuer):
