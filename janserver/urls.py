@@ -2,7 +2,7 @@
 
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
-from django.urls import include, path, register_converter
+from django.urls import URLPattern, URLResolver, include, path, register_converter
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
 from apps.accounts.urls import auth_urlpatterns as account_urls
@@ -15,6 +15,7 @@ from apps.console.urls import admin_urlpatterns
 from apps.core.converters import OrganizationId
 from apps.health.urls import root_urlpatterns as health_urls
 from apps.organizations.urls import organization_urlpatterns as organization_urls
+from apps.projects.organization_views import OrganizationDetailView, OrganizationsView
 from apps.projects.urls import auth_urlpatterns as upgrade_urls
 from apps.projects.urls import organization_urlpatterns as organization_project_urls
 from apps.projects.urls import page_urlpatterns as invite_pages
@@ -37,9 +38,11 @@ of_an_organization = [
     *organization_quota_urls,
     *organization_usage_urls,
 ]
-v1 = [
+v1: list[URLPattern | URLResolver] = [
     path("auth/", include(auth)),
     path("user/", include(user_urls)),
+    path("organization", OrganizationsView.as_view()),
+    path("organization/<org:org_id>", OrganizationDetailView.as_view()),
     path("organization/", include(of_an_organization)),
     path("organization/<org:org_id>/", include(of_an_organization)),
     path("projects/", include(project_urls)),

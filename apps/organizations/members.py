@@ -132,6 +132,15 @@ def transfer_ownership(*, owner: Membership, to: Membership, giver: Giver, actor
     )
 
 
+def member_of(organization_id: int, user_id: str) -> Membership:
+    """Return a member by its user's id. Raises NotFound, whether or not there is such a user elsewhere."""
+    members = Membership.objects.in_organization(organization_id).select_related("user", "organization")
+    found: Membership | None = members.filter(user_id=user_id).first() if "\x00" not in user_id else None
+    if found is None:
+        raise _no_member()
+    return found
+
+
 def check_is_not_last_owner(user: User) -> None:
     """
     Raise Conflict (`last_owner`) naming an organization that would have no owner without this user.
@@ -152,8 +161,12 @@ def _lock(membership: Membership) -> tuple[Organization, Membership]:
     rows = members.select_for_update(no_key=True, of=("self",)).filter(pk=membership.pk)
     now: Membership | None = rows.first()
     if now is None:
-        raise NotFound("There is no such user in this organization.", code="user_not_found")
+        raise _no_member()
     return organization, now
+
+
+def _no_member() -> NotFound:
+    return NotFound("There is no such user in this organization.", code="user_not_found")
 
 
 def _check_not_last(membership: Membership) -> None:

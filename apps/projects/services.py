@@ -46,7 +46,7 @@ def create_organization(
         is_personal=is_personal,
         description=description,
         domain=domain,
-        settings=changed_settings({}, settings or {}),
+        settings=changed_settings({}, {} if settings is None else settings),
     )
     Membership.objects.create(user=owner, organization=organization, role=Role.OWNER)
     Project.objects.create(organization=organization, name=DEFAULT_PROJECT_NAME, is_default=True)
@@ -84,7 +84,9 @@ def purge_guests() -> int:
     """Delete guests that made no request for GUEST_HOURS, with all they own. Returns how many."""
     silent_since = timezone.now() - datetime.timedelta(hours=configured.GUEST_HOURS) - SEEN_EVERY
     purged = 0
-    silent = User.objects.get_queryset().silent_guests(silent_since)
+    # Whoever was made an owner meanwhile stays: an organization is no guest's to take along.
+    owners = Membership.objects.filter(role=Role.OWNER, organization__is_personal=False)
+    silent = User.objects.get_queryset().silent_guests(silent_since).exclude(pk__in=owners.values("user"))
     while guest_ids := list(silent.values_list("pk", flat=True)[:_PURGE_AT_ONCE]):
         purged += sum(_purge(guest_id, silent) for guest_id in guest_ids)
     return purged

@@ -4,11 +4,14 @@ from apps.projects import invite_pages
 from apps.projects.invite_views import AcceptView, DeclineView, InvitesView, InviteView, ResendView
 from apps.projects.member_views import ProjectUsersView, ProjectUserView
 from apps.projects.model_permission_views import ModelPermissionsView
+from apps.projects.people_urls import organization_urlpatterns as people_urls
+from apps.projects.people_urls import project_urlpatterns as project_urlpatterns
 from apps.projects.project_views import ArchiveView, ProjectDetailView, ProjectsView, UnarchiveView
 from apps.projects.views import UpgradeView
 
 auth_urlpatterns = [path("upgrade", UpgradeView.as_view())]
 organization_urlpatterns: list[URLPattern] = [
+    *people_urls,
     path("invites", InvitesView.as_view()),
     path("invites/<str:invite_id>", InviteView.as_view()),
     path("invites/<str:invite_id>/resend", ResendView.as_view()),
@@ -22,8 +25,6 @@ organization_urlpatterns: list[URLPattern] = [
     path("projects/<str:project_id>/users", ProjectUsersView.as_view()),
     path("projects/<str:project_id>/users/<str:user_id>", ProjectUserView.as_view()),
 ]
-# OpenAI's SDK looks for the roles of projects outside of the organization.
-project_urlpatterns: list[URLPattern] = []
 # Beside the accounts' own, under accounts/.
 page_urlpatterns = [
     path("invite/", invite_pages.show, name="invite"),
