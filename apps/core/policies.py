@@ -7,15 +7,12 @@ A row is seen and written by its organization and by code that sees everything. 
 
 from __future__ import annotations
 
-import logging
 from typing import Any, NamedTuple
 
 from django.apps import apps
 from django.core import checks
 from django.db import connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-
-log = logging.getLogger("jan.wall")
 
 # IMMUTABLE is said so that the planner puts in the answer, and policies cost an index lookup or nothing at
 # all: behind a condition that is not known yet, PostgreSQL uses no index for LIKE. It is true as long as no
@@ -86,8 +83,6 @@ def install_policies(using: str = "default", **_: Any) -> None:
         for table in tenant_tables():
             if table.name in present and present[table.name] != (True, table.policies):
                 _install(connection, table, list(present[table.name][1]))
-    for warning in check_role(databases=[using]):
-        log.warning("%s %s", warning.msg, warning.hint)
 
 
 def _install_functions(connection: BaseDatabaseWrapper) -> None:

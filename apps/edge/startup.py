@@ -17,6 +17,7 @@ from django.db import connections
 from apps.accounts.services import ensure_operator
 from apps.catalog.services import register_at_start
 from apps.catalog.tasks import sync_providers
+from apps.core.policies import check_role
 from apps.sso.configured import register_from_environment
 
 log = logging.getLogger("jan.startup")
@@ -54,6 +55,11 @@ def collect_static() -> bool:
     call_command("collectstatic", interactive=False, verbosity=0)
     stamp.write_text(current)
     return True
+
+
+def wall_warnings() -> list[str]:
+    """Return why the second wall is not there, where it could be."""
+    return [f"{found.msg} {found.hint}" for found in check_role(databases=["default"])]
 
 
 def register_providers(stop: threading.Event) -> list[str]:

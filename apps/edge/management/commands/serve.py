@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.edge.server import run
-from apps.edge.startup import prepare_operator, register_providers
+from apps.edge.startup import prepare_operator, register_providers, wall_warnings
 
 
 class Command(BaseCommand):
@@ -22,7 +22,7 @@ class Command(BaseCommand):
         if settings.OPERATOR_EMAIL and settings.OPERATOR_PASSWORD:
             prepare_operator()
         stop = threading.Event()
-        for warning in register_providers(stop):
+        for warning in [*wall_warnings(), *register_providers(stop)]:
             self.stderr.write(warning)
         try:
             run(workers=workers, on_ready=lambda: None)

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand
 
 from apps.catalog.models import Route
 from apps.edge.server import Companions, run
-from apps.edge.startup import Operator, collect_static, prepare_operator, register_providers
+from apps.edge.startup import Operator, collect_static, prepare_operator, register_providers, wall_warnings
 
 
 class Command(BaseCommand):
@@ -25,7 +25,7 @@ class Command(BaseCommand):
         if settings.DISCOVER_PROVIDERS:
             self._say("Looking for model servers …")
         stop = threading.Event()
-        for warning in register_providers(stop):
+        for warning in [*wall_warnings(), *register_providers(stop)]:
             self._say(f"  {warning}")
         banner = _banner(operator)
         companions = Companions()
