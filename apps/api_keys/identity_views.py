@@ -31,6 +31,11 @@ _ME = {
     "organizations": [
         {"id": "org_5Yp1b1Jq8sT2vW5yZ7aC9dE3", "name": "Ada's organization", "role": "owner", "is_personal": True}
     ],
+    "key_kind": "user",
+    "scopes": ["inference", "models.read"],
+    "organization_scopes": [],
+    "service_account_id": None,
+    "is_archived": False,
 }
 _PRINCIPAL = {
     "valid": True,
@@ -47,9 +52,14 @@ _PRINCIPAL = {
     "project_id": "proj_6Zq2b1Jq8sT2vW5yZ7aC9dE3",
     "roles": ["owner"],
     "scopes": ["inference", "models.read"],
+    "organization_scopes": [],
     "permissions": ["read", "write"],
     "key_id": "key_7Qm2b1Jq8sT2vW5yZ7aC9dE3",
     "key_kind": "user",
+    "service_account_id": None,
+    "is_archived": False,
+    "allowed_addresses": ["192.0.2.0/24"],
+    "allowed_models": None,
     "expires_at": 1795253400,
     "user_info": {
         "id": _ME["id"],
@@ -62,22 +72,33 @@ _PRINCIPAL = {
 _SECRET = "sk_4fT0pLq8sT2vW5yZ7aC9dE3b1Jq8sT2vW5x9Kd"  # noqa: S105  an example
 _FOR_SIDECARS = (
     "For services that were handed a credential and ask whose it is. An invalid one is answered with 401. `email` "
-    "stands here only once it is verified. `OpenAI-Organization` and `OpenAI-Project` are read as in every call."
+    "stands here only once it is verified. Where it was sent from is yours to hold against `allowed_addresses`. "
+    "`OpenAI-Organization` and `OpenAI-Project` are read as in every call."
 )
 
 
 class OrganizationOfUser(serializers.Serializer[Any]):
     id = serializers.CharField()
     name = serializers.CharField()
-    role = serializers.CharField()
+    role = serializers.CharField(allow_null=True, help_text="null for a service account.")
     is_personal = serializers.BooleanField()
 
 
-class Me(serializers.Serializer[Any]):
+class _Rights(serializers.Serializer[Any]):
+    key_kind = serializers.CharField(allow_null=True, help_text="null for an access token.")
+    scopes = serializers.ListField(child=serializers.CharField(), help_text="What it may do in its project.")
+    organization_scopes = serializers.ListField(
+        child=serializers.CharField(), help_text="What it may do at its organization, which is in every project of it."
+    )
+    service_account_id = serializers.CharField(allow_null=True)
+    is_archived = serializers.BooleanField(help_text="Whether its project is, which can then only be read.")
+
+
+class Me(_Rights):
     """Who is calling."""
 
     id = serializers.CharField()
-    object = serializers.CharField(default="user")
+    object = serializers.ChoiceField(choices=["user", "service_account"])
     email = serializers.EmailField(allow_null=True, help_text="The address named, also while it is unverified.")
     email_verified = serializers.BooleanField()
     name = serializers.CharField(allow_null=True)
@@ -97,12 +118,12 @@ class UserInfo(serializers.Serializer[Any]):
     is_guest = serializers.BooleanField()
 
 
-class CredentialInfo(serializers.Serializer[Any]):
+class CredentialInfo(_Rights):
     """Who a credential is, and what it may do now."""
 
     valid = serializers.BooleanField()
     principal_id = serializers.CharField()
-    user_id = serializers.CharField()
+    user_id = serializers.CharField(allow_null=True, help_text="null for a service account.")
     subject = serializers.CharField()
     username = serializers.CharField(allow_null=True)
     name = serializers.CharField(allow_null=True)
@@ -113,10 +134,14 @@ class CredentialInfo(serializers.Serializer[Any]):
     organization_id = serializers.CharField()
     project_id = serializers.CharField()
     roles = serializers.ListField(child=serializers.CharField(), help_text="The user's in that organization.")
-    scopes = serializers.ListField(child=serializers.CharField())
     permissions = serializers.ListField(child=serializers.CharField())
     key_id = serializers.CharField(allow_null=True)
-    key_kind = serializers.CharField(allow_null=True)
+    allowed_addresses = serializers.ListField(
+        child=serializers.CharField(), allow_null=True, help_text="Where its key may be used from; null: anywhere."
+    )
+    allowed_models = serializers.ListField(
+        child=serializers.CharField(), allow_null=True, help_text="null: every model of its organization."
+    )
     expires_at = serializers.IntegerField(allow_null=True, help_text="Unix seconds.")
     user_info = UserInfo()
 
@@ -151,8 +176,8 @@ class MeView(APIView):
         operation_id="me",
         summary="Who is calling",
         description=(
-            "Answers for every kind of credential; for a key it is the key's user, in the key's organization. "
-            "A project key is not told its maker's address, names and picture."
+            "Answers for every kind of credential; for a key it is the key's user or service account, in the key's "
+            "organization. A key that others have is not told its maker's address, names and picture."
         ),
         tags=["Authentication"],
         responses={200: Me},

@@ -19,7 +19,17 @@ MAX_MODELS = 100
 _SECOND, _DAY = datetime.timedelta(seconds=1), datetime.timedelta(days=1)
 
 
-class AddressesField(serializers.ListField):
+class ShortListField(serializers.ListField):
+    """A list whose length is looked at before its members are."""
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        if isinstance(data, list) and self.max_length is not None and len(data) > self.max_length:
+            raise serializers.ValidationError(f"At most {self.max_length} are read.")
+        members: list[Any] = super().to_internal_value(data)
+        return members
+
+
+class AddressesField(ShortListField):
     """Addresses and networks, kept in their one spelling."""
 
     child = serializers.CharField(max_length=64)
@@ -37,7 +47,7 @@ class KeyFields(StrictSerializer):
 
     kind: KeyKind
 
-    permissions = serializers.ListField(
+    permissions = ShortListField(
         child=serializers.ChoiceField(choices=[permission.value for permission in Permission]),
         required=False,
         allow_empty=False,
@@ -47,7 +57,7 @@ class KeyFields(StrictSerializer):
             "governs the organization. All by default."
         ),
     )
-    scopes = serializers.ListField(
+    scopes = ShortListField(
         child=serializers.ChoiceField(choices=[scope.value for scope in Scope]),
         required=False,
         max_length=len(Scope),
@@ -71,7 +81,7 @@ class KeyFields(StrictSerializer):
         max_length=MAX_ADDRESSES,
         help_text="Addresses and networks, IPv4 and IPv6, it may be used from. An empty list: from anywhere.",
     )
-    allowed_models = serializers.ListField(
+    allowed_models = ShortListField(
         child=serializers.CharField(max_length=255),
         required=False,
         allow_null=True,

@@ -21,7 +21,9 @@ from apps.api_keys.tokens import KeyKind
 from apps.audit.services import SYSTEM
 from apps.core.errors import NotFound, Unauthenticated
 from apps.organizations.actors import user_behind
-from apps.organizations.roles import Role, Scope
+from apps.organizations.principal import CALLING
+from apps.organizations.roles import ALL, Role, Scope
+from apps.projects.models import Project
 from apps.projects.services import delete_account
 from tests.api_keys.conftest import Caller, join
 from tests.api_keys.test_personal_keys import refusal
@@ -29,12 +31,13 @@ from tests.api_keys.test_personal_keys import refusal
 ME, VALIDATE, VALIDATE_KEY = "/v1/auth/me", "/v1/auth/validate", "/v1/auth/validate-api-key"
 ME_FIELDS = {
     "id", "object", "email", "email_verified", "name", "username", "picture", "is_guest", "created_at", "updated_at",
-    "organizations",
+    "organizations", "key_kind", "scopes", "organization_scopes", "service_account_id", "is_archived",
 }  # fmt: skip
 INFO_FIELDS = {
     "valid", "principal_id", "user_id", "subject", "username", "name", "email", "email_verified", "is_guest",
     "auth_method", "organization_id", "project_id", "roles", "scopes", "permissions", "key_id", "key_kind",
-    "expires_at", "user_info",
+    "expires_at", "user_info", "organization_scopes", "service_account_id", "is_archived", "allowed_addresses",
+    "allowed_models",
 }  # fmt: skip
 
 
@@ -60,10 +63,55 @@ def test_a_person_is_told_who_it_is(ada: Caller, path: str):
 
 
 def test_every_kind_of_credential_is_answered(ada: Caller, guest: Caller):
-    callers = [ada, ada.with_key(), ada.with_key(kind=KeyKind.PROJECT), ada.with_key(scopes={Scope.INFERENCE})]
-    assert [caller.call("GET", ME).json()["id"] for caller in callers] == [ada.user.pk] * 4
+    kinds = [kind for kind in KeyKind if kind is not KeyKind.SERVICE_ACCOUNT]
+    callers = [ada, ada.with_key(scopes={Scope.INFERENCE}), *(ada.with_key(kind=kind) for kind in kinds)]
+    for caller in callers:
+        me, told = caller.call("GET", ME).json(), caller.call("POST", VALIDATE).json()
+        assert (set(me), set(told)) == (ME_FIELDS, INFO_FIELDS)
+        kind = caller.key.kind if caller.key else None
+        assert (me["id"], me["object"], me["key_kind"], me["service_account_id"]) == (ada.user.pk, "user", kind, None)
+        assert (told["user_id"], told["key_kind"], told["organization_scopes"]) == (
+            ada.user.pk, kind, me["organization_scopes"],
+        )  # fmt: skip
     me = guest.call("GET", ME).json()
     assert (me["id"], me["is_guest"], me["email"], me["email_verified"]) == (guest.user.pk, True, None, False)
+
+
+def test_a_key_is_told_its_rights_at_both_places(ada: Caller):
+    admin, wide = (ada.with_key(kind=kind).call("GET", ME).json() for kind in (KeyKind.ADMIN, KeyKind.ORGANIZATION))
+    assert (set(admin["organization_scopes"]), set(admin["scopes"])) == (set(ALL - {Scope.INFERENCE}),) * 2
+    assert (set(wide["organization_scopes"]), set(wide["scopes"])) == (set(CALLING),) * 2
+    assert ada.with_key(kind=KeyKind.PROJECT).call("GET", ME).json()["organization_scopes"] == []
+    assert set(ada.call("GET", ME).json()["organization_scopes"]) == set(ALL)
+
+
+def test_a_service_account_is_told_who_it_is(ada: Caller):
+    key = ada.with_key(kind=KeyKind.SERVICE_ACCOUNT, name="CI")
+    account = key.key.service_account
+    me, told = key.call("GET", ME).json(), key.call("POST", VALIDATE_KEY, {"api_key": key.secret}).json()
+    assert (set(me), set(told)) == (ME_FIELDS, INFO_FIELDS)
+    assert (me["id"], me["object"], me["name"], me["email"], me["service_account_id"], me["key_kind"]) == (
+        account.public_id, "service_account", "CI", None, account.public_id, "service_account",
+    )  # fmt: skip
+    assert me["organizations"] == [
+        {"id": ada.organization.public_id, "name": "Ada's organization", "role": None, "is_personal": True}
+    ]
+    assert (told["principal_id"], told["user_id"], told["roles"], told["name"]) == (account.public_id, None, [], "CI")
+    assert "ada" not in key.call("GET", ME).content.decode().replace("Ada's organization", "")
+    account.delete()
+    assert refusal(key.call("GET", ME)) == (401, "invalid_api_key", None)
+
+
+def test_an_archived_project_is_told_as_such(ada: Caller):
+    second = Project.objects.create(organization=ada.organization, name="second", archived_at=timezone.now())
+    told = ada.call("POST", VALIDATE, OpenAI_Project=second.public_id).json()
+    assert (told["is_archived"], "inference" in told["scopes"], "models.read" in told["scopes"]) == (True, False, True)
+
+
+def test_where_a_key_may_be_used_from_is_told_to_those_who_are_handed_it(ada: Caller):
+    key = ada.with_key(allowed_addresses=["192.0.2.0/24"], allowed_models=["b", "a"])
+    told = ask(VALIDATE, {"token": key.secret}).json()
+    assert (told["allowed_addresses"], told["allowed_models"]) == (["192.0.2.0/24"], ["a", "b"])
 
 
 def test_an_address_is_told_to_its_owner_before_it_is_confirmed_and_to_nobody_else(guest: Caller):
@@ -83,7 +131,7 @@ def test_all_organizations_are_listed_the_personal_one_first(ada: Caller, eve: C
     ]
 
 
-@pytest.mark.parametrize("kind", [KeyKind.USER, KeyKind.PROJECT])
+@pytest.mark.parametrize("kind", [kind for kind in KeyKind if kind is not KeyKind.SERVICE_ACCOUNT])
 def test_a_key_sees_no_organization_but_its_own(ada: Caller, eve: Caller, kind: KeyKind):
     join(ada.user, eve.organization, Role.ADMIN)
     EmailAddress.objects.create(user=ada.user, email="ada@example.com", verified=True, primary=True)
@@ -94,10 +142,11 @@ def test_a_key_sees_no_organization_but_its_own(ada: Caller, eve: Caller, kind: 
     assert ada.organization.public_id not in answer.content.decode()
 
 
-def test_a_project_key_is_not_told_who_made_it(ada: Caller):
+@pytest.mark.parametrize("kind", [KeyKind.PROJECT, KeyKind.ORGANIZATION, KeyKind.EPHEMERAL])
+def test_a_shared_key_is_not_told_who_made_it(ada: Caller, kind: KeyKind):
     EmailAddress.objects.create(user=ada.user, email="ada@example.com", verified=True, primary=True)
     User.objects.get_queryset().filter(pk=ada.user.pk).update(picture="https://example.com/ada.png")
-    key = ada.with_key(kind=KeyKind.PROJECT)
+    key = ada.with_key(kind=kind)
     me, told = key.call("GET", ME).json(), key.call("POST", VALIDATE).json()
     names = ("email", "name", "username", "picture", "email_verified")
     assert (me["id"], *(me[name] for name in names)) == (ada.user.pk, None, None, None, None, False)
@@ -160,7 +209,12 @@ def test_a_credential_is_looked_at_wherever_it_stands(ada: Caller, way: str):
         "project_id": ada.project.public_id,
         "roles": ["owner"],
         "scopes": ["inference", "models.read"],
+        "organization_scopes": [],
         "permissions": ["read", "write"],
+        "service_account_id": None,
+        "is_archived": False,
+        "allowed_addresses": None,
+        "allowed_models": None,
         "key_id": caller.key.public_id,
         "key_kind": "user",
         "expires_at": int(ends.timestamp()),
