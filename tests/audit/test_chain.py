@@ -5,7 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from io import StringIO
@@ -110,20 +110,55 @@ def test_the_database_refuses_to_change_or_remove(model: Any):
     assert (list(model.objects.values()), verify()) == (before, [])
 
 
-def test_sqlite_refuses_to_change_or_remove(tmp_path: Path):
-    file = tmp_path / "audit.sqlite3"
-    env = {**os.environ, "DATABASE_URL": f"sqlite:///{file}", "JAN_DATA_DIR": str(tmp_path)}
-    words = [sys.executable, "manage.py", "migrate", "audit", "--verbosity", "0"]
-    subprocess.run(words, cwd=settings.BASE_DIR, env=env, check=True, timeout=60)
-    with closing(sqlite3.connect(file)) as database:
-        for table in TABLES:
-            columns = database.execute(f"PRAGMA table_info({table})").fetchall()
-            values = ", ".join("'{}'" if name == "details" else "1" for _, name, *_ in columns)
-            database.execute(f"INSERT INTO {table} VALUES ({values})")
-            for statement in (f"UPDATE {table} SET organization = 'org_2'", f"DELETE FROM {table}"):
-                with pytest.raises(sqlite3.IntegrityError, match="append-only"):
-                    database.execute(statement)
-            assert database.execute(f"SELECT organization FROM {table}").fetchall() == [("1",)]
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """An SQLite database with the first migration's audit log; `manage` goes on from there."""
+    manage(tmp_path, "migrate", "audit", "0001", "--verbosity", "0")
+    with closing(sqlite3.connect(tmp_path / "audit.sqlite3", isolation_level=None)) as database:
+        yield database
+
+
+def manage(folder: Path, *words: str) -> str:
+    env = {**os.environ, "DATABASE_URL": f"sqlite:///{folder}/audit.sqlite3", "JAN_DATA_DIR": str(folder)}
+    done = subprocess.run(
+        [sys.executable, "manage.py", *words],
+        cwd=settings.BASE_DIR,
+        env=env,
+        check=True,
+        timeout=60,
+        capture_output=True,
+    )
+    return done.stdout.decode()
+
+
+def insert(database: sqlite3.Connection, **values: Any) -> None:
+    columns = [name for _, name, *_ in database.execute("PRAGMA table_info(audit_auditevent)")]
+    plain = {"details": "{}", "created_at": "2026-01-01 00:00:00"}
+    row = [{**plain, **values}.get(name, "") for name in columns]
+    database.execute(f"INSERT INTO audit_auditevent VALUES ({', '.join('?' * len(row))})", row)
+
+
+def test_events_from_before_the_chains_join_them(tmp_path: Path, sqlite: sqlite3.Connection):
+    for number, organization in enumerate([HERE, "", HERE], 1):
+        insert(sqlite, id=number, public_id=f"audit_{number}", organization=organization)
+    manage(tmp_path, "migrate", "audit", "--verbosity", "0")
+    links = sqlite.execute("SELECT event_id, organization, sequence FROM audit_auditlink ORDER BY event_id")
+    assert links.fetchall() == [(1, HERE, 1), (2, "", 1), (3, HERE, 2)]
+    shown = manage(tmp_path, "shell", "--no-imports", "-c", "from apps.audit.chain import verify; print(verify())")
+    assert shown == "[]\n"
+    manage(tmp_path, "migrate", "audit", "0001", "--verbosity", "0")
+    assert sqlite.execute("SELECT count(*) FROM audit_auditevent").fetchall() == [(3,)]
+
+
+def test_sqlite_refuses_to_change_or_remove(tmp_path: Path, sqlite: sqlite3.Connection):
+    insert(sqlite, id=1, public_id="audit_1", organization=HERE)
+    manage(tmp_path, "migrate", "audit", "--verbosity", "0")
+    for table in TABLES:
+        before = sqlite.execute(f"SELECT * FROM {table}").fetchall()
+        for statement in (f"UPDATE {table} SET organization = 'org_2'", f"DELETE FROM {table}"):
+            with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+                sqlite.execute(statement)
+        assert sqlite.execute(f"SELECT * FROM {table}").fetchall() == before != []
 
 
 def changed() -> None:
