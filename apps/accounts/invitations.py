@@ -97,13 +97,13 @@ def remember(request: HttpRequest, invitation: Any, *, is_mailed: bool) -> None:
     request.session[_SESSION_KEY] = link
 
 
-def recalled(request: HttpRequest, model: Any = None) -> Found | None:
-    """Return what the link that this browser followed belongs to, if it is still good (and a row of `model`)."""
+def recalled(request: HttpRequest, model: Any = None, *, is_over: bool = False) -> Found | None:
+    """Return what the link that this browser followed belongs to (a row of `model`), if it is still good, or over."""
     link = request.session.get(_SESSION_KEY)
     if link is None or (model is not None and link["of"] != model._meta.label):
         return None
-    rows = apps.get_model(link["of"])._default_manager.get_queryset().open()
-    row = rows.filter(token_digest=link["digest"]).first()
+    rows = apps.get_model(link["of"])._default_manager.get_queryset()
+    row = (rows if is_over else rows.open()).filter(token_digest=link["digest"]).first()
     return Found(row, link["is_mailed"]) if row is not None else None
 
 

@@ -60,17 +60,16 @@ def _to_a_stranger(request: HttpRequest, found: Found) -> HttpResponse:
 @login_required
 def accept(request: HttpRequest) -> HttpResponse:
     """Join. Pressing the button twice leads where pressing it once does."""
-    found = _invited(request)
+    found, user = recalled(request, Invite, is_over=True), _person(request)
     if found is None:
         return _invalid(request)
-    user = _person(request)
     try:
         accept_invite(invite=found.row, user=user)
     except NotFound:
         if not Membership.objects.of(user.pk).in_organization(found.row.organization_id).exists():
             return _invalid(request)
     except AppError as refusal:
-        return _refused(request, found, refusal)
+        return _invalid(request) if _invited(request) is None else _refused(request, found, refusal)
     return redirect("invite_joined", found.row.organization.public_id)
 
 
