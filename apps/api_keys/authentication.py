@@ -104,6 +104,7 @@ def _of_key(secret: str, wanted: Credentials) -> Principal:
         key_public_id=key.public_id,
         key_kind=key.kind,
         key_label=str(key),
+        parent_key_id=key.parent_id,
         expires_at=_end_of(key, secret),
         allowed_models=_models_allowed(
             principal.allowed_models, key.allowed_models, parent.allowed_models if parent else None

@@ -12,6 +12,8 @@ the first message: `{"type": "auth", "api_key": "..."}`.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -26,6 +28,7 @@ from apps.core.errors import AppError, BadRequest, Conflict, Unauthenticated
 from apps.core.http.errors import unexpected
 from apps.core.ids import new_id
 from apps.core.strict_json import parse_json
+from apps.gateway.admission import windows_of_call
 from apps.gateway.calls import Call
 from apps.gateway.chunks import DONE
 from apps.gateway.exchange import Exchange
@@ -34,11 +37,10 @@ from apps.organizations.permissions import unauthenticated
 from apps.organizations.principal import Principal
 from apps.ratelimit.backends import StreamSlot
 from apps.ratelimit.limiter import refusal_of
-from apps.ratelimit.policy import Caller, windows_for
+from apps.ratelimit.policy import Window
 
 SUBPROTOCOL = "jan"
 KEY_PREFIX = "jan-key."
-PATH = "/v1/chat/completions"
 UNAUTHORIZED = 4401
 
 
@@ -143,8 +145,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
             is_guest=principal.is_guest,
         )
         try:
-            await self._count(principal, slot)
-            await self._relay(principal, call, request_id)
+            windows = windows_of_call(self.runtime, principal, call, self.scope[SCOPE_ADDRESS])
+            await self._count(windows, slot)
+            await self._relay(principal, call, request_id, windows)
             return '{"type":"done"}'
         except AppError as error:
             return '{"type":"cancelled"}' if self.is_cancelled else _error_frame(error)
@@ -153,9 +156,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
         finally:
             await self.runtime.limiter.release(slot)
 
-    async def _relay(self, principal: Principal, call: Call, request_id: str) -> None:
-        gateway = self.runtime.gateway
-        self.exchange = exchange = gateway.accept(principal, call, request_id=request_id)
+    async def _relay(self, principal: Principal, call: Call, request_id: str, windows: Sequence[Window]) -> None:
+        gateway, charge = self.runtime.gateway, partial(self.runtime.limiter.charge, windows)
+        self.exchange = exchange = gateway.accept(principal, call, request_id=request_id, charge=charge)
         if self.is_cancelled:
             exchange.cancel()
         try:
@@ -164,15 +167,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
             self.exchange = None
             gateway.release(exchange)
 
-    async def _count(self, principal: Principal, slot: StreamSlot) -> None:
+    async def _count(self, windows: Sequence[Window], slot: StreamSlot) -> None:
         """The same limits as over HTTP, each request counted."""
-        caller = Caller(
-            address=self.scope[SCOPE_ADDRESS],
-            user_id=principal.user_id,
-            key_id=principal.key_public_id,
-            is_guest=principal.is_guest,
-        )
-        decision = await self.runtime.limiter.admit(windows_for("POST", PATH, caller), slot)
+        decision = await self.runtime.limiter.admit(windows, slot)
         if not decision.allowed:
             raise refusal_of(decision)
 

@@ -54,6 +54,7 @@ async def serve(
     call: Call,
     *,
     request_id: str,
+    charge: Callable[[int], None],
     headers: Callable[[], Headers],
     receive: Receive,
     send: Send,
@@ -61,10 +62,10 @@ async def serve(
     """
     Answer one model call and return its status.
 
-    `headers` gives the headers every answer carries, when the answer starts. Raises AppError
-    while nothing has been sent.
+    `charge` is told the tokens it used. `headers` gives the headers every answer carries, when the
+    answer starts. Raises AppError while nothing has been sent.
     """
-    exchange = gateway.accept(principal, call, request_id=request_id)
+    exchange = gateway.accept(principal, call, request_id=request_id, charge=charge)
     left = asyncio.ensure_future(_until_left(receive))
     left.add_done_callback(lambda watcher: None if watcher.cancelled() else gateway.client_left(exchange))
     try:

@@ -8,7 +8,8 @@ serves model calls itself; Django's handler alone costs more than all of this.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -31,13 +32,14 @@ from apps.edge.requests import (
     too_large,
     without_trust_headers,
 )
+from apps.gateway.admission import windows_of_call
 from apps.gateway.calls import BODIES, Call
 from apps.gateway.runtime import SCOPE_ADDRESS, SCOPE_RUNTIME, Runtime
 from apps.organizations.permissions import unauthenticated
 from apps.organizations.principal import Principal
 from apps.ratelimit.backends import StreamSlot
 from apps.ratelimit.limiter import Decision, headers_of, refusal_of
-from apps.ratelimit.policy import Caller, windows_for
+from apps.ratelimit.policy import Caller, Window, windows_for
 
 _access_log = logs.AccessLog(settings.LOG_FORMAT)
 
@@ -157,13 +159,15 @@ class Edge:
         body = await read_body(receive, request.headers, settings.MAX_JSON_BYTES)
         call = Call(INFERENCE[request.path], parse_json(body), body, principal.default_model)
         slot = _slot_of(principal, request.id) if call.stream else None
-        await self._count(request, slot)
+        windows = windows_of_call(self._running, principal, call, logs.client_address.get() or "unknown")
+        await self._admit_to(request, windows, slot)
         try:
             request.status = await serve(
                 self._running.gateway,
                 principal,
                 call,
                 request_id=request.id,
+                charge=partial(self._running.limiter.charge, windows),
                 headers=request.answer_headers,
                 receive=receive,
                 send=send,
@@ -189,10 +193,13 @@ class Edge:
             raise
         return request.principal
 
-    async def _count(self, request: Request, slot: StreamSlot | None = None) -> None:
-        """Count the request against every limit that concerns it. Raises RateLimited; then nothing was counted."""
+    async def _count(self, request: Request) -> None:
+        """Count the request against every limit of the table that concerns it. Raises RateLimited."""
         caller = _caller_of(request.principal, logs.client_address.get() or "unknown")
-        windows = windows_for(request.scope["method"], request.path, caller)
+        await self._admit_to(request, windows_for(request.scope["method"], request.path, caller))
+
+    async def _admit_to(self, request: Request, windows: Sequence[Window], slot: StreamSlot | None = None) -> None:
+        """Count the request in each window. Raises RateLimited; then nothing was counted."""
         decision = await self._running.limiter.admit(windows, slot)
         request.decision = decision
         if not decision.allowed:

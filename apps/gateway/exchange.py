@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -29,7 +30,7 @@ from apps.gateway.calls import Call
 from apps.gateway.chunks import DONE, ChunkFilter, read_answer
 from apps.gateway.sse import EventReader
 from apps.gateway.upstream import MAX_ANSWER_BYTES, Answer, Upstream
-from apps.usage.journal import Entry, Tokens
+from apps.usage.journal import Entry, Tokens, sane_count
 from apps.usage.models import State
 
 CLIENT_GONE_STATUS = 499
@@ -55,12 +56,22 @@ class Sink(Protocol):
 class Exchange:
     """Made by `Gateway.accept`; either `complete` or `relay` is called, once."""
 
-    def __init__(self, upstream: Upstream, entry: Entry, target: Target, call: Call, *, request_id: str) -> None:
+    def __init__(
+        self,
+        upstream: Upstream,
+        entry: Entry,
+        target: Target,
+        call: Call,
+        *,
+        request_id: str,
+        charge: Callable[[int], None],
+    ) -> None:
         self._upstream = upstream
         self._entry = entry
         self._target = target
         self._call = call
         self._request_id = request_id
+        self._charge = charge
         self._scope: asyncio.Timeout | None = None
         self._stopped_by: tuple[State, AppError] | None = None
         self._sink: Sink | None = None
@@ -250,6 +261,7 @@ class Exchange:
             first_token_ms=self._first_token_ms,
             duration_ms=round((time.monotonic() - self.started_at) * 1000),
         )
+        self._charge(sane_count(tokens.prompt) + sane_count(tokens.completion))
 
 
 def _patience(call: Call) -> float:

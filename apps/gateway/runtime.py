@@ -13,6 +13,7 @@ from apps.catalog.snapshot import Routing
 from apps.core.freshness import Watch
 from apps.core.lifecycle import lifecycle
 from apps.gateway.services import Gateway
+from apps.quotas.snapshot import Quotas
 from apps.ratelimit.limiter import Limiter, make_limiter
 from apps.usage.journal import Journal
 
@@ -32,6 +33,7 @@ class Runtime:
         self.watch = Watch()
         self.principals = PrincipalCache(self.watch)
         self.routing = Routing(self.watch)
+        self.quotas = Quotas(self.watch)
         self.journal = Journal(settings.JOURNAL_DIR, settings.JOURNAL_SYNC_SECONDS)
         self.gateway = Gateway(self.routing, self.journal)
         self.limiter: Limiter = make_limiter(settings.REDIS_URL)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from django.conf import settings
 
 from apps.catalog.snapshot import Routing
-from apps.core.errors import ServiceUnavailable
+from apps.core.errors import Forbidden, ServiceUnavailable
 from apps.core.ids import new_id
 from apps.core.lifecycle import lifecycle
 from apps.gateway.calls import Call
@@ -34,9 +35,11 @@ class Gateway:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def accept(self, principal: Principal, call: Call, *, request_id: str) -> Exchange:
+    def accept(self, principal: Principal, call: Call, *, request_id: str, charge: Callable[[int], None]) -> Exchange:
         """
         Take responsibility for a call: from here on it is accounted for exactly once.
+
+        `charge` is told the tokens it used when it is settled.
 
         Raises Forbidden, NotFound (`model_not_found`) or ServiceUnavailable; then nothing was
         accepted. The caller runs the exchange and gives it back with `release`.
@@ -45,6 +48,13 @@ class Gateway:
             raise ServiceUnavailable("The server is restarting. Try again.", code="server_shutdown", retry_after=1)
         principal.require(Scope.INFERENCE)
         target = self._routing.find(principal.organization_id, call.model)
+        if not principal.may_call(call.model, target.model_id):
+            raise Forbidden(
+                f"The model '{call.model}' may not be called here: the organization, the project or the key does not "
+                "allow it. GET /v1/models lists those that may.",
+                code="model_not_allowed",
+                param="model",
+            )
         entry = self._journal.accept(
             Accepted(
                 usage_id=new_id("usage"),
@@ -60,7 +70,7 @@ class Gateway:
                 accepted_at=time.time(),
             )
         )
-        exchange = Exchange(self._upstream, entry, target, call, request_id=request_id)
+        exchange = Exchange(self._upstream, entry, target, call, request_id=request_id, charge=charge)
         self._active[exchange] = principal.organization_id
         self._idle.clear()
         return exchange

@@ -16,8 +16,9 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     a cache may keep it. `user_id` is a service account's id for a key of one. `is_guest`: has a
     guest's rights and limits, as an account also has until its address is confirmed. `scopes` is
     what it may do in its project, `organization_scopes` at its organization; `limit` is what its
-    key was given, None for a token. `expires_at` is unix seconds, None for a credential without
-    an end. `allowed_models` is None for every model, `allowed_networks` None for every address.
+    key was given, None for a token. `parent_key_id` is the key that made an ephemeral one.
+    `expires_at` is unix seconds, None for a credential without an end. `allowed_models` is None
+    for every model, `allowed_networks` None for every address.
     """
 
     user_id: str
@@ -35,6 +36,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     key_public_id: str | None = None
     key_kind: str | None = None
     key_label: str = ""
+    parent_key_id: int | None = None
     service_account_id: int | None = None
     expires_at: float | None = None
     allowed_models: frozenset[str] | None = None

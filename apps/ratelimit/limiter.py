@@ -32,6 +32,10 @@ BREAKER_SECONDS = 5.0
 DEGRADED_SHARE = 0.5
 
 
+# A window, what remains in it, and the seconds until its reset.
+_Left = tuple[Window, int, float]
+
+
 class Decision(NamedTuple):
     """
     What was found. `tightest` is the window with the smallest share left, `remaining` and
@@ -46,7 +50,7 @@ class Decision(NamedTuple):
     minute: tuple[Window, int] | None
     exceeded: Window | None = None
     is_degraded: bool = False
-    tokens: tuple[Window, int, float] | None = None
+    tokens: _Left | None = None
 
     @property
     def allowed(self) -> bool:
@@ -139,8 +143,7 @@ def _decide(
     tightest, remaining, resets_in, minute, tokens = None, 0, 0.0, None, None
     for window, (count, left) in zip(windows, found, strict=True):
         if window.counts == "tokens":
-            if tokens is None or (window.amount - count) * tokens[0].amount < tokens[1] * window.amount:
-                tokens = (window, window.amount - count, left)
+            tokens = _tighter(tokens, (window, window.amount - count, left))
             continue
         rest = window.amount - count - 1
         if tightest is None or rest * tightest.amount < remaining * window.amount:
@@ -148,6 +151,14 @@ def _decide(
         if window.unit == "minute" and (minute is None or rest < minute[1]):
             minute = (window, rest)
     return Decision(tightest, remaining, resets_in, minute, None, is_degraded, tokens)
+
+
+def _tighter(first: _Left | None, second: _Left) -> _Left:
+    """Return which has the smaller share left; of two untouched ones the smaller amount."""
+    if first is None:
+        return second
+    shares = first[1] * second[0].amount, second[1] * first[0].amount
+    return second if (shares[1], second[0].amount) < (shares[0], first[0].amount) else first
 
 
 def headers_of(decision: Decision) -> list[tuple[bytes, bytes]]:
