@@ -117,7 +117,11 @@ class CatalogView(APIView):
     permission_classes = (ModelListPermission,)
 
     def listed(self, request: Request) -> list[Listed]:
-        return callable_models(None if request.auth is None else principal_of(request).organization_id)
+        if request.auth is None:
+            return callable_models(None)
+        principal = principal_of(request)
+        names = callable_models(principal.organization_id)
+        return [listed for listed in names if principal.may_call(listed.name, listed.model.model_id)]
 
     def named(self, request: Request, name: str) -> Listed:
         for listed in self.listed(request):

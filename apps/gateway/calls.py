@@ -53,12 +53,15 @@ class Call:
 
     __slots__ = ("document", "endpoint", "include_usage", "model", "raw", "stream")
 
-    def __init__(self, endpoint: str, document: Any, raw: bytes) -> None:
+    def __init__(self, endpoint: str, document: Any, raw: bytes, default_model: str | None = None) -> None:
         """
         Check what we rely on. `raw` is the body as it came, `document` the same, parsed.
 
-        Raises BadRequest naming the parameter.
+        `default_model` is meant by a body that names none. Raises BadRequest naming the parameter.
         """
+        if default_model is not None and isinstance(document, dict) and document.get("model") is None:
+            document = {**document, "model": default_model}
+            raw = msgspec.json.encode(document)
         body = _checked(endpoint, document)
         self.endpoint = endpoint
         self.document: dict[str, Any] = document
