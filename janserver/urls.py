@@ -11,6 +11,7 @@ from apps.accounts.views import JWKSView
 from apps.api_keys.urls import auth_urlpatterns as api_key_urls
 from apps.api_keys.urls import organization_urlpatterns as organization_key_urls
 from apps.api_keys.urls import user_urlpatterns as user_urls
+from apps.console.tenant.lists import site as organization_site
 from apps.console.urls import admin_urlpatterns
 from apps.core.converters import OrganizationId
 from apps.health.urls import root_urlpatterns as health_urls
@@ -67,6 +68,7 @@ urlpatterns = [
     path("v1/swagger/", include((docs, "v1-docs"))),
     path("admin/", include(admin_urlpatterns)),
     path("admin/", admin.site.urls),
+    path("organization/", organization_site.urls),
     path("accounts/", include(account_pages)),
     path("accounts/", include(invite_pages)),
     path("accounts/", include(sso_pages)),

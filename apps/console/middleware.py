@@ -15,14 +15,14 @@ _SWAGGER_POLICY = {"style-src": ["'self'", "'unsafe-inline'"]}
 
 
 class AdminPolicyMiddleware:
-    """The admin's looser content policy, under /admin/ only; and no search engine there."""
+    """The admins' looser content policy, under /admin/ and /organization/ only; and no search engine there."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self._get_response(request)
-        if request.path.startswith("/admin/"):
+        if request.path.startswith(("/admin/", "/organization/")):
             response._csp_replace = _ADMIN_POLICY  # type: ignore[attr-defined]
             response["X-Robots-Tag"] = "noindex"
         elif "/swagger/" in request.path:

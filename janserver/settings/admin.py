@@ -6,8 +6,12 @@ from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 
-def _item(title: str, icon: str, view: str) -> dict[str, Any]:
-    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{view}")}
+def _item(title: str, icon: str, view: str, site: str = "admin") -> dict[str, Any]:
+    return {"title": title, "icon": icon, "link": reverse_lazy(f"{site}:{view}")}
+
+
+def _own(title: str, icon: str, view: str) -> dict[str, Any]:
+    return _item(title, icon, view, "tenant")
 
 
 UNFOLD: dict[str, Any] = {
@@ -31,9 +35,12 @@ UNFOLD: dict[str, Any] = {
                 "title": "People and tenants",
                 "items": [
                     _item("Users", "person", "accounts_user_changelist"),
+                    _item("Invitations", "outgoing_mail", "accounts_invitation_changelist"),
                     _item("Organizations", "apartment", "organizations_organization_changelist"),
-                    _item("Memberships", "group", "organizations_membership_changelist"),
+                    _item("Members", "group", "organizations_membership_changelist"),
+                    _item("Invites", "mail", "organizations_invite_changelist"),
                     _item("Projects", "folder", "projects_project_changelist"),
+                    _item("Project members", "folder_shared", "projects_projectmembership_changelist"),
                     _item("API keys", "key", "api_keys_apikey_changelist"),
                 ],
             },
@@ -62,6 +69,50 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _item("Requests", "receipt_long", "usage_usagerecord_changelist"),
                     _item("Audit log", "history", "audit_auditevent_changelist"),
+                ],
+            },
+        ],
+    },
+}
+
+# What owners see of their own organization.
+UNFOLD_ORGANIZATION: dict[str, Any] = {
+    **{
+        name: UNFOLD[name] for name in ("SITE_TITLE", "SITE_ICON", "SITE_FAVICONS", "SHOW_HISTORY", "SHOW_VIEW_ON_SITE")
+    },
+    "SITE_HEADER": "apps.console.tenant.look.header",
+    "SITE_SUBHEADER": "apps.console.tenant.look.subheader",
+    "SITE_URL": "/accounts/",
+    "SITE_DROPDOWN": [
+        {"title": "Another organization", "icon": "swap_horiz", "link": reverse_lazy("tenant:choose")},
+        {"title": "Your account", "icon": "person", "link": "/accounts/"},
+    ],
+    "ACCOUNT": {"navigation": [{"title": "Your account", "link": "/accounts/"}]},
+    "COMMAND": {"search_models": True},
+    "SIDEBAR": {
+        "show_search": True,
+        "navigation": [
+            {"items": [_own("Overview", "apartment", "organizations_organization_changelist")]},
+            {
+                "title": "People",
+                "items": [
+                    _own("Members", "group", "organizations_membership_changelist"),
+                    _own("Invites", "mail", "organizations_invite_changelist"),
+                ],
+            },
+            {
+                "title": "Projects and keys",
+                "items": [
+                    _own("Projects", "folder", "projects_project_changelist"),
+                    _own("Project members", "folder_shared", "projects_projectmembership_changelist"),
+                    _own("API keys", "key", "api_keys_apikey_changelist"),
+                ],
+            },
+            {
+                "title": "Usage",
+                "items": [
+                    _own("Requests", "receipt_long", "usage_usagerecord_changelist"),
+                    _own("Audit log", "history", "audit_auditevent_changelist"),
                 ],
             },
         ],

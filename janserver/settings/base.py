@@ -8,6 +8,7 @@ from typing import Any
 
 from apps.core.logs import logging_config
 from janserver.settings.admin import UNFOLD as UNFOLD
+from janserver.settings.admin import UNFOLD_ORGANIZATION as UNFOLD_ORGANIZATION
 from janserver.settings.limits import CONCURRENT_STREAMS as CONCURRENT_STREAMS
 from janserver.settings.limits import ORGANIZATION_ROUTES as ORGANIZATION_ROUTES
 from janserver.settings.limits import RATE_LIMITS as RATE_LIMITS

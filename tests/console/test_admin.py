@@ -20,7 +20,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from apps.accounts.models import User
+from apps.accounts.models import Invitation, User
 from apps.api_keys.services import Holder, create_key
 from apps.api_keys.tokens import KeyKind
 from apps.audit.models import AuditEvent
@@ -43,6 +43,7 @@ NO_ADD = {
     "account.EmailAddress",
     "socialaccount.SocialAccount",
     "mfa.Authenticator",
+    "accounts.Invitation",
 }
 ADMIN_POLICY = {"script-src 'self' 'unsafe-eval'", "style-src 'self' 'unsafe-inline'", "img-src 'self' data:"}
 
@@ -105,7 +106,11 @@ def ways_in(user: User, number: int) -> tuple[Any, ...]:
     email = EmailAddress.objects.create(user=user, email=user.email or "", verified=True, primary=True)
     account = SocialAccount.objects.create(user=user, provider="google", uid=f"uid-{number}")
     factor = Authenticator.objects.create(user=user, type="totp", data={"secret": f"sealed-totp-secret-{number:04}"})
-    return session, email, account, factor
+    now = timezone.now()
+    invitation = Invitation.objects.create(
+        email=f"newcomer{number}@example.com", token_digest=f"of-{number}", sent_at=now, expires_at=now, invited_by=user
+    )
+    return session, email, account, factor, invitation
 
 
 def single_sign_on(organization: Organization, number: int) -> tuple[Any, ...]:
@@ -142,6 +147,7 @@ def test_a_search_finds_and_misses(admin_client: Client, label: str):
     row = fill(1)[label]
     wanted = {
         "accounts.User": "USER1@exam",
+        "accounts.Invitation": "NEWcomer1@",
         "usersessions.UserSession": "user1@",
         "account.EmailAddress": "USER1@exam",
         "socialaccount.SocialAccount": "user1@",

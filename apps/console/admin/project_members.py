@@ -28,9 +28,7 @@ class NewPlaceForm(forms.ModelForm):
         cleaned = super().clean() or {}
         project, membership = cleaned.get("project"), cleaned.get("membership")
         if project and membership and project.organization_id != membership.organization_id:
-            raise forms.ValidationError(
-                {"membership": "Of another organization than the project."}
-            )
+            raise forms.ValidationError({"membership": "Of another organization than the project."})
         return cleaned
 
     def validate_unique(self) -> None:

@@ -1,0 +1,51 @@
+"""The lists of the owners' site: the operators' own, each with the path to whose rows they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Model
+
+from apps.api_keys.models import ApiKey
+from apps.audit.admin import AuditEventAdmin
+from apps.audit.models import AuditEvent
+from apps.console.admin.invites import InviteAdmin
+from apps.console.admin.members import MembershipAdmin
+from apps.console.admin.organizations import OrganizationAdmin
+from apps.console.admin.project_members import ProjectMembershipAdmin
+from apps.console.admin.projects import ProjectAdmin
+from apps.console.tenant.keys import TenantApiKeyAdmin
+from apps.console.tenant.scoped import ScopedMixin, scoped
+from apps.console.tenant.site import site
+from apps.core.admin import OperatorAdmin
+from apps.organizations.models import Invite, Membership, Organization
+from apps.projects.models import Project, ProjectMembership
+from apps.usage.admin import UsageRecordAdmin
+from apps.usage.models import UsageRecord
+
+
+class TenantOrganizationAdmin(ScopedMixin, OrganizationAdmin):
+    """One's own organization. There is no list of one."""
+
+    tenant_path = "pk"
+    actions = ()
+
+    def changelist_view(self, request: Any, extra_context: Any = None) -> Any:
+        return site.index(request)
+
+
+LISTS: dict[type[Model], type[OperatorAdmin]] = {
+    Organization: TenantOrganizationAdmin,
+    ApiKey: TenantApiKeyAdmin,
+    Membership: scoped(MembershipAdmin, model=Membership),
+    Invite: scoped(InviteAdmin, model=Invite),
+    Project: scoped(ProjectAdmin, model=Project),
+    ProjectMembership: scoped(ProjectMembershipAdmin, model=ProjectMembership),
+    UsageRecord: scoped(UsageRecordAdmin, model=UsageRecord),
+    AuditEvent: scoped(AuditEventAdmin, "organization", model=AuditEvent),
+}
+
+for model, list_class in LISTS.items():
+    site.register(model, list_class)
+
+__all__ = ["LISTS", "site"]
