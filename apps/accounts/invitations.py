@@ -55,8 +55,8 @@ def send_invitation(*, email: str, actor: Actor) -> None:
         "sent_at": now,
         "expires_at": now + LIFE,
     }
-    Invitation.objects.unended().update_or_create(email=email, defaults=fresh)
-    record(Action.INVITE_SENT, actor=actor, target_kind="address", email=email)
+    invitation, _ = Invitation.objects.unended().update_or_create(email=email, defaults=fresh)
+    _record(Action.INVITE_SENT, invitation, actor)
     path = reverse("account_invitation", args=[secret])
     context = {"invitation_url": f"{settings.PUBLIC_URL}{path}", "days": LIFE.days}
     transaction.on_commit(lambda: get_adapter().send_mail("account/email/invitation", email, context), robust=True)
@@ -74,8 +74,20 @@ def revoke_invitation(*, invitation: Invitation, actor: Actor) -> bool:
     """Make an invitation's link good for nothing. Returns whether this call did it."""
     if not Invitation.objects.unended().filter(pk=invitation.pk).update(revoked_at=timezone.now()):
         return False
-    record(Action.INVITE_DELETED, actor=actor, target_kind="address", email=invitation.email)
+    _record(Action.INVITE_DELETED, invitation, actor)
     return True
+
+
+@transaction.atomic
+def resend_invitation(*, invitation: Invitation, actor: Actor) -> None:
+    """Mail another link in place of the one before. Raises Conflict for what has ended, and as `send_invitation`."""
+    if not Invitation.objects.unended().filter(pk=invitation.pk).exists():
+        raise Conflict("This invitation was used or revoked. Send a new one.", code="invite_not_pending")
+    send_invitation(email=invitation.email, actor=actor)
+
+
+def _record(action: Action, invitation: Invitation, actor: Actor) -> None:
+    record(action, actor=actor, target_kind="invitation", target_id=invitation.public_id, email=invitation.email)
 
 
 def invitation_of(secret: str) -> Invitation | None:

@@ -134,6 +134,7 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
 class Invitation(models.Model):
     """An operator's invitation to make an account with an address. Its link's secret is kept as a digest."""
 
+    public_id = PublicIdField("inv")
     email = models.EmailField("e-mail")
     token_digest = models.CharField(max_length=64, unique=True, editable=False)
     invited_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")

@@ -12,4 +12,4 @@ for model in (Group, EmailAddress, UserSession, Authenticator, SocialAccount, So
     if admin.site.is_registered(model):
         admin.site.unregister(model)
 
-from apps.accounts.admin import sign_in, users  # noqa: E402, F401
+from apps.accounts.admin import invitations, sign_in, users  # noqa: E402, F401
