@@ -66,8 +66,27 @@ def test_bad_bodies_name_the_parameter(body, code, param):
     assert (refusal.value.code, refusal.value.param) == (code, param)
 
 
-@pytest.mark.parametrize("document", [[], "x", 1, None, True])
-def test_a_body_must_be_an_object(document):
+@pytest.mark.parametrize("body", [{"messages": HELLO["messages"]}, {**HELLO, "model": None}])
+def test_a_body_without_a_model_means_the_default(body):
+    raw = json.dumps({**body, "odd": 1.5}).encode()
+    meant = Call("chat/completions", json.loads(raw), raw, "usual")
+    assert meant.model == "usual"
+    assert json.loads(meant.body_for(target("usual"))) == {**body, "odd": 1.5, "model": "usual"}
+    assert json.loads(meant.body_for(target("real"))) == {**body, "odd": 1.5, "model": "real"}
     with pytest.raises(BadRequest) as refusal:
-        Call("chat/completions", document, b"")
+        Call("chat/completions", json.loads(raw), raw)
+    assert (refusal.value.code, refusal.value.param) == ("missing_required_parameter", "model")
+
+
+def test_a_default_changes_nothing_for_a_body_that_names_its_model():
+    raw = json.dumps(HELLO).encode()
+    named = Call("chat/completions", json.loads(raw), raw, "usual")
+    assert (named.model, named.body_for(target()) is raw) == ("m", True)
+
+
+@pytest.mark.parametrize("default", [None, "usual"])
+@pytest.mark.parametrize("document", [[], "x", 1, None, True])
+def test_a_body_must_be_an_object(document, default):
+    with pytest.raises(BadRequest) as refusal:
+        Call("chat/completions", document, b"", default)
     assert refusal.value.code == "invalid_json"
