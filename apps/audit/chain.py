@@ -45,10 +45,10 @@ def _plain(value: Any) -> Any:
 def link(organization: str, event_ids: list[int]) -> None:
     """Add events to the end of an organization's chain. Locks the chain, so it is the last thing of a transaction."""
     with reaching(organization, "the chain of another organization or the platform"):
-        chain = _locked(organization)
-        links = []
         # Read again: what is hashed is what the database holds.
-        for event in AuditEvent.objects.filter(pk__in=event_ids).order_by("pk"):
+        events = list(AuditEvent.objects.filter(pk__in=event_ids).order_by("pk"))
+        chain, links = _locked(organization), []
+        for event in events:
             here = AuditLink(event=event, organization=organization, previous_hash=chain.hash)
             chain.sequence = here.sequence = chain.sequence + 1
             chain.hash = here.hash = digest(event, here.sequence, here.previous_hash)
