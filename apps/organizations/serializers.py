@@ -56,7 +56,7 @@ class Transfer(StrictSerializer):
     user_id = serializers.CharField(max_length=64, help_text="A member, who becomes the owner.")
 
 
-class ChangedMember(StrictSerializer):
+class ChangedUser(StrictSerializer):
     role = RoleField(required=False)
     role_id = serializers.CharField(
         max_length=64, required=False, help_text="Instead of `role`: the id of a predefined role."

@@ -22,7 +22,7 @@ from apps.organizations.principal import Principal
 from apps.organizations.role_catalog import role_in
 from apps.organizations.roles import Role, Scope
 from apps.organizations.scoping import OrganizationView
-from apps.organizations.serializers import ChangedMember, RoleField, user_document
+from apps.organizations.serializers import ChangedUser, RoleField, user_document
 from apps.projects.giving import giver_at_organization
 from apps.projects.models import Project, ProjectMembership
 
@@ -89,12 +89,12 @@ class OrganizationUserView(OrganizationView):
             "To a role with no more rights than yours, of a member who has no more either. The last owner stays one."
         ),
         tags=_TAGS,
-        request=ChangedMember,
+        request=ChangedUser,
         responses={200: shapes.UserShape},
         examples=[shapes.body("Now an admin", {"role": "admin"}), _EXAMPLE],
     )
     def post(self, request: Request, user_id: str, **_: Any) -> Response:
-        wanted = ChangedMember(data=request.data)
+        wanted = ChangedUser(data=request.data)
         wanted.is_valid(raise_exception=True)
         membership = member_of(self.organization_id, user_id)
         role = self._role(wanted.validated_data)
@@ -111,7 +111,7 @@ class OrganizationUserView(OrganizationView):
         operation_id="patchOrganizationUser",
         summary="Change a member's role (PATCH)",
         tags=_TAGS,
-        request=ChangedMember,
+        request=ChangedUser,
         responses={200: shapes.UserShape},
         examples=[shapes.body("Now a viewer", {"role": "viewer"}), _EXAMPLE],
     )
