@@ -11,6 +11,7 @@ from apps.audit.services import Action, Actor, record
 from apps.core.errors import BadRequest
 from apps.organizations.models import Organization
 from apps.projects.models import Project
+from apps.projects.project_services import lock_active
 from apps.quotas.models import Amounts, RateLimit
 from apps.quotas.queries import ceiling_of
 
@@ -43,8 +44,13 @@ def set_limits(
 
 @transaction.atomic
 def set_project_limits(*, project: Project, model: str, amounts: Mapping[str, int | None], actor: Actor) -> RateLimit:
-    """As `set_limits`, for the project's own people. Raises BadRequest for more than its organization has."""
+    """
+    As `set_limits`, for the project's own people.
+
+    Raises BadRequest for more than its organization has, Conflict (`project_archived`) for an archived project.
+    """
     Organization.objects.select_for_update(no_key=True).get(pk=project.organization_id)
+    lock_active(project)
     most = ceiling_of(project, model)._asdict()
     for name, amount in amounts.items():
         if amount is not None and most[name] is not None and amount > most[name]:
