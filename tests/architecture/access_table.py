@@ -56,7 +56,7 @@ class Entry:
     @property
     def is_mirrored(self) -> bool:
         """Whether the same is under /v1/organization/{org_id}/ too."""
-        return self.path.startswith("/v1/organization/")
+        return self.path.startswith("/v1/organization/") and "{org_id}" not in self.path
 
     @property
     def mirror(self) -> str:
@@ -131,6 +131,7 @@ SIGN_IN = [
     anybody("POST", "auth/upgrade", body={"email": "somebody@new.example"}, answers=409),
 ]
 
+_KEY = {"key_id": "key"}
 _A_KEY = {"name": "laptop", "kind": "project"}
 API_KEYS = [
     entry
@@ -138,18 +139,150 @@ API_KEYS = [
     for entry in (
         own("GET", f"{prefix}/api-keys", Scope.API_KEYS_READ, "viewer", query={"after": "key", "before": "key"}),
         own("POST", f"{prefix}/api-keys", Scope.API_KEYS_WRITE, "member", body=_A_KEY, answers=201),
-        own("GET", f"{prefix}/api-keys/{{key_id}}", Scope.API_KEYS_READ, "viewer", ids={"key_id": "key"}),
-        own(
-            "DELETE",
-            f"{prefix}/api-keys/{{key_id}}",
-            Scope.API_KEYS_WRITE,
-            "member",
-            ids={"key_id": "key"},
-            answers=204,
+        own("GET", f"{prefix}/api-keys/{{key_id}}", Scope.API_KEYS_READ, "viewer", ids=_KEY),
+        *(
+            own(method, f"{prefix}/api-keys/{{key_id}}", Scope.API_KEYS_WRITE, "member", ids=_KEY, body={"name": "n"})
+            for method in ("POST", "PATCH")
         ),
-        own("POST", f"{prefix}/api-keys/{{key_id}}/rotate", Scope.API_KEYS_WRITE, "member", ids={"key_id": "key"}),
+        own("DELETE", f"{prefix}/api-keys/{{key_id}}", Scope.API_KEYS_WRITE, "member", ids=_KEY, answers=204),
+        own("POST", f"{prefix}/api-keys/{{key_id}}/rotate", Scope.API_KEYS_WRITE, "member", ids=_KEY),
     )
 ]
+
+ORGANIZATIONS = [
+    anybody("GET", "organization", query={"after": "organization"}),
+    anybody("POST", "organization", body={"name": "new"}),
+    *(
+        Entry(
+            method, "/v1/organization/{org_id}", Place.ORGANIZATION, scope, role, {"org_id": "organization"}, body=body
+        )
+        for method, scope, role, body in (
+            ("GET", Scope.ORGANIZATION_READ, "viewer", None),
+            ("POST", Scope.ORGANIZATION_WRITE, "admin", {"name": "renamed"}),
+            ("PATCH", Scope.ORGANIZATION_WRITE, "admin", {"name": "renamed"}),
+            ("DELETE", Scope.ORGANIZATION_DELETE, "owner", None),
+        )
+    ),
+    organization("POST", "/transfer", Scope.ORGANIZATION_DELETE, "owner", body={"user_id": Id("member")}),
+    organization("POST", "/leave", Scope.ORGANIZATION_READ, "viewer"),
+]
+
+_USER = {"user_id": "member"}
+MEMBERS = [
+    organization("GET", "/users", Scope.MEMBERS_READ, "viewer", query={"after": "member", "before": "member"}),
+    organization("GET", "/users/{user_id}", Scope.MEMBERS_READ, "viewer", ids=_USER),
+    *(
+        organization(method, "/users/{user_id}", Scope.MEMBERS_WRITE, "admin", ids=_USER, body=body)
+        for method, body in (("POST", {"role": "viewer"}), ("PATCH", {"role": "viewer"}), ("DELETE", None))
+    ),
+]
+
+_INVITE = {"invite_id": "invite"}
+_ANSWER = {"token": "wrong"}
+INVITES = [
+    organization("GET", "/invites", Scope.INVITES_READ, "admin", query={"after": "invite", "before": "invite"}),
+    organization(
+        "POST", "/invites", Scope.INVITES_WRITE, "admin",
+        body={"email": "new@new.example", "role": "member", "projects": [{"id": Id("project"), "role": "member"}]},
+    ),
+    organization("GET", "/invites/{invite_id}", Scope.INVITES_READ, "admin", ids=_INVITE),
+    organization("DELETE", "/invites/{invite_id}", Scope.INVITES_WRITE, "admin", ids=_INVITE),
+    organization("POST", "/invites/{invite_id}/resend", Scope.INVITES_WRITE, "admin", ids=_INVITE),
+    anybody("POST", "organization/invites/{invite_id}/accept", ids=_INVITE, body=_ANSWER, answers=404),
+    anybody("POST", "organization/invites/{invite_id}/decline", ids=_INVITE, body=_ANSWER, answers=404),
+]  # fmt: skip
+
+_ARCHIVED = {"project_id": "archived_project"}
+_MODELS = {"mode": "allow_list", "model_ids": [Id("model")]}
+PROJECTS = [
+    # Who may read a project lists those it may know of.
+    own("GET", "organization/projects", Scope.PROJECTS_READ, "viewer", query={"after": "project", "before": "project"}),
+    organization("POST", "/projects", Scope.PROJECTS_WRITE, "admin", body={"name": "new"}),
+    project("GET", "", Scope.PROJECTS_READ, "viewer", ids=in_project),
+    project("POST", "", Scope.PROJECTS_WRITE, "owner", ids=in_project, body={"name": "renamed"}),
+    project("PATCH", "", Scope.PROJECTS_WRITE, "owner", ids=in_project, body={"description": "changed"}),
+    project("DELETE", "", Scope.PROJECTS_WRITE, "owner", ids=in_project),
+    project("POST", "/archive", Scope.PROJECTS_WRITE, "owner", ids=in_project),
+    project("POST", "/unarchive", Scope.PROJECTS_WRITE, "owner", ids=_ARCHIVED),
+    project("GET", "/model_permissions", Scope.PROJECTS_READ, "viewer", ids=in_project),
+    project("POST", "/model_permissions", Scope.PROJECTS_WRITE, "owner", ids=in_project, body=_MODELS),
+    project("PATCH", "/model_permissions", Scope.PROJECTS_WRITE, "owner", ids=in_project, body=_MODELS),
+    project("DELETE", "/model_permissions", Scope.PROJECTS_WRITE, "owner", ids=in_project),
+]
+
+_PLACE = {"project_id": "project", "user_id": "member"}
+PROJECT_USERS = [
+    project("GET", "/users", Scope.MEMBERS_READ, "viewer", ids=in_project, query={"after": "member"}),
+    project(
+        "POST", "/users", Scope.MEMBERS_WRITE, "owner", ids=in_project,
+        body={"user_id": Id("newcomer"), "role": "member"},
+    ),
+    project("GET", "/users/{user_id}", Scope.MEMBERS_READ, "viewer", ids=_PLACE),
+    project("POST", "/users/{user_id}", Scope.MEMBERS_WRITE, "owner", ids=_PLACE, body={"role": "viewer"}),
+    project("PATCH", "/users/{user_id}", Scope.MEMBERS_WRITE, "owner", ids=_PLACE, body={"role": "viewer"}),
+    project("DELETE", "/users/{user_id}", Scope.MEMBERS_WRITE, "owner", ids=_PLACE),
+]  # fmt: skip
+
+WIDE_KEYS = [
+    entry
+    for path, kind in (("/admin_api_keys", "admin_key"), ("/api_keys", "organization_key"))
+    for entry in (
+        organization("GET", path, Scope.ADMIN_KEYS_READ, "admin", query={"after": kind, "before": kind}),
+        organization("POST", path, Scope.ADMIN_KEYS_WRITE, "admin", body={"name": "new"}),
+        organization("GET", f"{path}/{{key_id}}", Scope.ADMIN_KEYS_READ, "admin", ids={"key_id": kind}),
+        *(
+            organization(method, f"{path}/{{key_id}}", Scope.ADMIN_KEYS_WRITE, "admin", ids={"key_id": kind}, body=body)
+            for method, body in (("POST", {"name": "n"}), ("PATCH", {"name": "n"}), ("DELETE", None))
+        ),
+        organization("POST", f"{path}/{{key_id}}/rotate", Scope.ADMIN_KEYS_WRITE, "admin", ids={"key_id": kind}),
+    )
+]
+
+_PROJECT_KEY = {"project_id": "project", "key_id": "project_key"}
+PROJECT_KEYS = [
+    project("GET", "/api_keys", Scope.API_KEYS_READ, "viewer", ids=in_project, query={"after": "project_key"}),
+    project("POST", "/api_keys", Scope.API_KEYS_WRITE, "member", ids=in_project, body={"name": "new"}),
+    project("GET", "/api_keys/{key_id}", Scope.API_KEYS_READ, "viewer", ids=_PROJECT_KEY),
+    *(
+        project(method, "/api_keys/{key_id}", Scope.API_KEYS_WRITE, "member", ids=_PROJECT_KEY, body=body)
+        for method, body in (("POST", {"name": "n"}), ("PATCH", {"name": "n"}), ("DELETE", None))
+    ),
+    project("POST", "/api_keys/{key_id}/rotate", Scope.API_KEYS_WRITE, "member", ids=_PROJECT_KEY),
+]
+
+_ACCOUNT = {"project_id": "project", "service_account_id": "service_account"}
+_ONE = "/service_accounts/{service_account_id}"
+SERVICE_ACCOUNTS = [
+    project(
+        "GET",
+        "/service_accounts",
+        Scope.SERVICE_ACCOUNTS_READ,
+        "viewer",
+        ids=in_project,
+        query={"after": "service_account"},
+    ),
+    project("POST", "/service_accounts", Scope.SERVICE_ACCOUNTS_WRITE, "owner", ids=in_project, body={"name": "new"}),
+    project("GET", _ONE, Scope.SERVICE_ACCOUNTS_READ, "viewer", ids=_ACCOUNT),
+    *(
+        project(method, _ONE, Scope.SERVICE_ACCOUNTS_WRITE, "owner", ids=_ACCOUNT, body=body)
+        for method, body in (("POST", {"name": "n"}), ("PATCH", {"name": "n"}), ("DELETE", None))
+    ),
+    project("POST", f"{_ONE}/api_keys", Scope.SERVICE_ACCOUNTS_WRITE, "owner", ids=_ACCOUNT, body={"name": "new"}),
+]
+
+_LIMITS = {"project_id": "project", "rate_limit_id": "rate_limit"}
+RATE_LIMITS = [
+    project("GET", "/rate_limits", Scope.RATE_LIMITS_READ, "viewer", ids=in_project, query={"after": "rate_limit"}),
+    *(
+        project(
+            method, "/rate_limits/{rate_limit_id}", Scope.RATE_LIMITS_WRITE, "admin of the organization", ids=_LIMITS,
+            body=body,
+        )
+        for method, body in (
+            ("POST", {"max_requests_per_1_minute": 9}), ("PATCH", {"max_requests_per_1_minute": 9}), ("DELETE", None),
+        )
+    ),
+]  # fmt: skip
 
 _USAGE = {"project_ids": "project", "user_ids": "member", "api_key_ids": "project_key", "models": "model"}
 USAGE = [
@@ -160,5 +293,17 @@ USAGE = [
     for name in ("completions", "embeddings")
 ]  # fmt: skip
 
-DJANGO = [*ROOT, *PLATFORM, *SIGN_IN, *API_KEYS, *USAGE]
+OF_ORGANIZATIONS = [
+    *ORGANIZATIONS,
+    *MEMBERS,
+    *INVITES,
+    *PROJECTS,
+    *PROJECT_USERS,
+    *WIDE_KEYS,
+    *PROJECT_KEYS,
+    *SERVICE_ACCOUNTS,
+    *RATE_LIMITS,
+    *USAGE,
+]
+DJANGO = [*ROOT, *PLATFORM, *SIGN_IN, *API_KEYS, *OF_ORGANIZATIONS]
 TABLE = [*DJANGO, *INFERENCE, *WEBSOCKETS]

@@ -19,7 +19,7 @@ from apps.core.policies import tenant_tables
 from apps.organizations.models import Organization
 from tests.architecture.access_table import Entry, Id, Place
 from tests.isolation.tenants import CANARY
-from tests.isolation.world import Principal, World
+from tests.isolation.world import PRINCIPALS, Principal, World
 
 # Every credentialed route takes these.
 HEADERS = {"OpenAI-Organization": "organization", "OpenAI-Project": "project"}
@@ -64,15 +64,26 @@ class Outcome:
 
 
 def slots_of(entry: Entry, *, is_mirror: bool) -> list[Slot]:
-    """Every id of a request, each of which is somebody else's once."""
+    """
+    The ids of a request, each of which is somebody else's once.
+
+    Under an organization's id it is that id: all others are read by the same views. The headers, which
+    are read before any view, stand for themselves where nothing else does.
+    """
+    if is_mirror:
+        return [Slot("path", "org_id", "organization")]
     found = [Slot("path", name, kind) for name, kind in entry.ids.items()]
     found += [Slot("query", name, kind) for name, kind in entry.query.items()]
     found += [Slot("body", name, kind) for name, kind in _ids_in(entry.body)]
-    if is_mirror:
-        return [Slot("path", "org_id", "organization"), *found]
-    if entry.place is not Place.PUBLIC:
+    if entry.place is not Place.PUBLIC and not entry.ids:
         found += [Slot("header", name, kind) for name, kind in HEADERS.items()]
     return found
+
+
+def cells_of(entry: Entry, *, is_mirror: bool) -> list[Cell]:
+    """Everybody, with each id of the request."""
+    slots = slots_of(entry, is_mirror=is_mirror)
+    return [Cell(entry, principal, slot, is_mirror) for slot in slots for principal in PRINCIPALS]
 
 
 def _ids_in(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
@@ -133,7 +144,7 @@ class Matrix:
             query.append(f"{slot.name}={value}")
         body = "" if entry.body is None else json.dumps(_filled(entry.body, fill("body")))
         headers = {} if principal.secret is None else {"Authorization": f"Bearer {principal.secret}"}
-        if principal.names_organization and not is_mirror:
+        if principal.names_organization and "{org_id}" not in (entry.mirror if is_mirror else entry.path):
             headers["OpenAI-Organization"] = self.world.a_id("organization")
         if slot is not None and slot.place == "header":
             headers[slot.name] = value
@@ -148,6 +159,28 @@ def _filled(value: Any, fill: Callable[[str, str], str], path: str = "") -> Any:
     if isinstance(value, list):
         return [_filled(inner, fill, f"{path}.{at}" if path else str(at)) for at, inner in enumerate(value)]
     return value
+
+
+def wrong_in(matrix: Matrix, cells: list[Cell]) -> list[str]:
+    """Say of each cell whose answer tells another tenant's id from one that names nothing, or that did something."""
+    found = []
+    for cell in cells:
+        theirs, nobodys = matrix.world.b_id(cell.slot.kind), matrix.world.random_id(cell.slot.kind)
+        first, second = (
+            matrix.ask(cell.entry, cell.principal, slot=cell.slot, value=value, is_mirror=cell.is_mirror)
+            for value in (theirs, nobodys)
+        )
+        problems = []
+        if first.answer != second.answer:
+            problems.append(f"{first.answer} is not {second.answer}")
+        if leaked := matrix.leaks(first, theirs):
+            problems.append(f"shows {leaked}")
+        if changed := {name for name in first.differs if name.startswith("!") or first.status >= 400}:
+            problems.append(f"{first.status} changes {changed}")
+        if first.has_sent and first.status >= 400:
+            problems.append(f"{first.status} and something was sent")
+        found += [f"{cell.principal}, {cell.slot.place} {cell.slot.name}: {problem}" for problem in problems]
+    return found
 
 
 @contextmanager

@@ -30,11 +30,7 @@ from apps.organizations.models import (
     Organization,
     OrganizationRoleAssignment,
 )
-from apps.organizations.roles import (
-    ProjectRole,
-    Role,
-    Scope,
-)
+from apps.organizations.roles import ROLE_SCOPES, ProjectRole, Role, Scope
 from apps.projects.models import (
     InvitedProject,
     Project,
@@ -43,6 +39,7 @@ from apps.projects.models import (
     ServiceAccount,
 )
 from apps.projects.services import create_organization
+from apps.quotas.models import RateLimit
 from apps.sso.models import IdentityProvider, SSODomain
 from apps.usage.models import State, UsageRecord
 
@@ -109,7 +106,7 @@ class Tenant:
         row = self.rows[kind]
         if isinstance(row, Membership):
             return str(row.user_id)
-        return str(getattr(row, "public_id", None) or row)
+        return row.model_id if isinstance(row, Model) else str(getattr(row, "public_id", None) or row)
 
     def ids(self) -> set[str]:
         """Every public id the tenant has."""
@@ -280,7 +277,9 @@ def _user_key(tenant: Tenant) -> ApiKey:
 
 @makes("admin_key")
 def _admin_key(tenant: Tenant) -> ApiKey:
-    return tenant.key(KeyKind.ADMIN, tenant.organization, Holder(tenant.owner))[0]
+    # An admin may change it: it can no more than an admin.
+    scopes = ROLE_SCOPES[Role.ADMIN]
+    return tenant.key(KeyKind.ADMIN, tenant.organization, Holder(tenant.owner), scopes=scopes)[0]
 
 
 @makes("organization_key")
@@ -320,6 +319,16 @@ def _model(tenant: Tenant) -> Model:
     )  # fmt: skip
 
 
+@makes("rate_limit")
+def _rate_limit(tenant: Tenant) -> RateLimit:
+    name = tenant.row("model").model_id
+    for place in ({"api_key": tenant.row("project_key")}, {"project": tenant.row("project")}):
+        made = RateLimit.objects.create(
+            organization=tenant.organization, model=name, max_requests_per_1_minute=9, **place
+        )
+    return made
+
+
 @makes("route")
 def _route(tenant: Tenant) -> Route:
     return Route.objects.create(
@@ -347,8 +356,9 @@ def _usage_record(tenant: Tenant) -> UsageRecord:
 
 @makes("identity_provider")
 def _identity_provider(tenant: Tenant) -> IdentityProvider:
+    """Its slug and name are what the sign-in page's button says to everybody, so they hold no canary."""
     provider = IdentityProvider(
-        slug=f"{tenant.mark}-{tenant.name}", name=tenant.text("sign-in"), kind="oidc",
+        slug=f"sign-in-of-{tenant.name}", name=f"Sign-in of {tenant.name}", kind="oidc",
         issuer=f"https://{tenant.mark}.{tenant.name}.example", organization=tenant.organization,
         client_id=tenant.text("client"), roles={tenant.mark: "member"},
     )  # fmt: skip

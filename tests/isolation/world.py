@@ -34,7 +34,8 @@ from tests.isolation.tenants import CANARY, NOTHING, Tenant
 class Principal:
     """
     Somebody with a credential, and what the roles' tables say of it in A: at the organization, in the project it
-    acts in, and in the project called work. `user` is whose account it is.
+    acts in, and in the project called work. `user` is whose account it is. Not admitted are credentials
+    that open nothing; strangers act in a tenant of their own.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Principal:
     in_work: frozenset[Scope] = NOTHING
     names_organization: bool = False
     is_admitted: bool = True
+    is_stranger: bool = False
 
 
 def token_of(user: User) -> str:
@@ -105,7 +107,8 @@ class World:
     def _keys(self) -> list[Principal]:
         a, work, owner = self.a, self.a.row("project"), Holder(self.a.owner)
         member = Holder(a.people["member"])
-        both = Membership.objects.create(user=self.b.owner, organization=a.organization, role=Role.VIEWER)
+        both = a.member("owner of both", Role.VIEWER)
+        Membership.objects.create(user=both.user, organization=self.b.organization, role=Role.OWNER)
         parent, _ = a.key(KeyKind.PROJECT, work, owner)
         account = Holder(service_account=a.row("service_account"))
         ephemeral = frozenset({Scope.INFERENCE, Scope.MODELS_READ})
@@ -144,15 +147,14 @@ class World:
         guest = a._person("guest", is_guest=True)
         with override_settings(HEADLESS_JWT_ACCESS_TOKEN_EXPIRES_IN=-3600):
             expired = token_of(a.owner)
-        elsewhere = {"is_admitted": False, "names_organization": False}
         return [
             Principal("expired token", expired, a.owner, is_admitted=False),
             Principal("revoked key", revoked_secret, a.owner, is_admitted=False),
             Principal("ex-member", gone_token, gone.user, names_organization=True, is_admitted=False),
             Principal("ex-member's key", gone_secret, gone.user, is_admitted=False),
             Principal("disabled user", disabled_token, disabled.user, names_organization=True, is_admitted=False),
-            Principal("staff without permission", token_of(staff), staff, **elsewhere),
-            Principal("guest", token_of(guest), guest, **elsewhere),
+            Principal("staff without permission", token_of(staff), staff, is_stranger=True),
+            Principal("guest", token_of(guest), guest, is_stranger=True),
         ]
 
     def a_id(self, kind: str) -> str:
