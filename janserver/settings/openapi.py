@@ -33,6 +33,19 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         {"name": "Members", "description": "Who belongs to an organization, and as what."},
         {"name": "Groups", "description": "People who get roles together."},
         {"name": "Roles", "description": "Rights that are given together, and who has them where."},
+        {"name": "Projects", "description": "Where an organization's keys live and its usage is counted."},
+        {"name": "Project members", "description": "Who has a place in a project."},
+        {"name": "Service accounts", "description": "Programs' places in a project, and their keys."},
         {"name": "Operation", "description": "Health and version."},
     ],
+    # Fields that are called alike and take other words.
+    "ENUM_NAME_OVERRIDES": {
+        "OrganizationRoleEnum": ["owner", "admin", "member", "viewer"],
+        "ProjectRoleEnum": ["owner", "member", "viewer"],
+        "ProjectRoleOrReaderEnum": ["owner", "member", "viewer", "reader"],
+        "ServiceAccountRoleEnum": ["owner", "member", "viewer", "none"],
+        "ApiKeyStatusEnum": ["active", "expired", "revoked"],
+        "ManagedKeyStatusEnum": ["active", "expired"],
+        "InviteStatusEnum": ["pending", "accepted", "expired"],
+    },
 }
