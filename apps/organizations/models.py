@@ -52,6 +52,7 @@ class Organization(EpochModel):
             models.Index(fields=["-created_at"], name="organization_created_idx"),
             models.Index(fields=["name"], name="organization_name_idx", opclasses=["varchar_pattern_ops"]),
             models.Index(fields=["deleted_at"], name="organization_deleted_idx", condition=Q(deleted_at__isnull=False)),
+            models.Index(fields=["is_personal", "-created_at"], name="organization_personal_idx"),
         ]
 
     def __str__(self) -> str:
@@ -99,7 +100,10 @@ class Membership(TenantModel):
 
     class Meta:
         ordering = ["-created_at"]
-        indexes = [models.Index(fields=["organization", "-created_at"], name="membership_org_created_idx")]
+        indexes = [
+            models.Index(fields=["organization", "-created_at"], name="membership_org_created_idx"),
+            models.Index(fields=["role", "-id"], name="membership_role_idx"),
+        ]
         constraints = [models.UniqueConstraint(fields=["organization", "user"], name="one_membership_each")]
 
     def __str__(self) -> str:
@@ -170,7 +174,8 @@ class Invite(TenantModel):
         ordering = ["-created_at", "-id"]
         indexes = [
             models.Index(fields=["organization", "-created_at"], name="invite_org_created_idx"),
-            models.Index(fields=["email"], name="invite_email_idx"),
+            models.Index(fields=["email"], name="invite_email_like_idx", opclasses=["varchar_pattern_ops"]),
+            models.Index(fields=["state", "-id"], name="invite_state_idx"),
             models.Index(fields=["expires_at"], name="invite_pending_idx", condition=Q(state="pending")),
         ]
         constraints = [
@@ -205,6 +210,7 @@ class Group(TenantModel):
 
     class Meta:
         ordering = ["-created_at", "-id"]
+        indexes = [models.Index(fields=["name"], name="group_name_idx", opclasses=["varchar_pattern_ops"])]
         constraints = [models.UniqueConstraint(fields=["organization", "name"], name="group_name_once")]
 
     def __str__(self) -> str:
@@ -247,6 +253,7 @@ class CustomRole(TenantModel):
 
     class Meta:
         ordering = ["-created_at", "-id"]
+        indexes = [models.Index(fields=["name"], name="role_name_idx", opclasses=["varchar_pattern_ops"])]
         constraints = [models.UniqueConstraint(fields=["organization", "resource_type", "name"], name="role_name_once")]
 
     def __str__(self) -> str:

@@ -85,6 +85,7 @@ class Project(EpochModel):
             models.Index(fields=["name"], name="project_name_idx", opclasses=["varchar_pattern_ops"]),
             models.Index(fields=["organization", "-created_at"], name="project_org_created_idx"),
             models.Index(fields=["deleted_at"], name="project_deleted_idx", condition=Q(deleted_at__isnull=False)),
+            models.Index(fields=["-id"], name="project_archived_idx", condition=Q(archived_at__isnull=False)),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -174,7 +175,12 @@ class ServiceAccount(TenantModel):
 
     class Meta:
         ordering = ["-created_at", "-id"]
-        indexes = [models.Index(fields=["project", "-created_at"], name="service_account_created_idx")]
+        indexes = [
+            models.Index(fields=["project", "-created_at"], name="service_account_created_idx"),
+            models.Index(fields=["organization", "-created_at"], name="service_account_org_idx"),
+            models.Index(fields=["name"], name="service_account_name_idx", opclasses=["varchar_pattern_ops"]),
+            models.Index(fields=["-id"], name="service_account_gone_idx", condition=Q(is_active=False)),
+        ]
 
     def __str__(self) -> str:
         return self.name

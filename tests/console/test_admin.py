@@ -28,8 +28,22 @@ from apps.audit.services import Action, Actor
 from apps.audit.services import record as record_audit
 from apps.catalog.models import Model, ModelAlias, Provider, ProviderKind, Route
 from apps.core.ids import new_id
-from apps.organizations.models import Invite, Membership, Organization
-from apps.projects.models import Project, ProjectMembership, default_project
+from apps.organizations.models import (
+    CustomRole,
+    Group,
+    GroupMembership,
+    Invite,
+    Membership,
+    Organization,
+    OrganizationRoleAssignment,
+)
+from apps.projects.models import (
+    Project,
+    ProjectMembership,
+    ProjectRoleAssignment,
+    ServiceAccount,
+    default_project,
+)
 from apps.sso.models import IdentityProvider, SSODomain
 from apps.usage.models import State, UsageRecord
 from tests.audit.tampering import without_triggers
@@ -84,7 +98,7 @@ def fill(number: int) -> dict[str, Any]:
     place = ProjectMembership.objects.create(
         organization=organization, project=project, membership=membership, role="member"
     )
-    tenancy = (user, organization, membership, project, key, invite, place)
+    tenancy = (user, organization, membership, project, key, invite, place, *roles_of(place, number))
     sso = single_sign_on(organization, number)
     rows = (*tenancy, *ways_in(user, number), *sso, provider, model, route, alias, record, event)
     return {row._meta.label: row for row in rows}
@@ -98,6 +112,20 @@ def invited(organization: Organization, number: int) -> Invite:
         token_digest=f"digest-of-{number}",
         expires_at=timezone.now() + datetime.timedelta(days=7),
     )
+
+
+def roles_of(place: ProjectMembership, number: int) -> tuple[Any, ...]:
+    """A group with a member, a role given to it and to the member, and a service account."""
+    there, project = {"organization": place.organization}, place.project
+    group = Group.objects.create(**there, name=f"group {number}")
+    inside = GroupMembership.objects.create(**there, group=group, membership=place.membership)
+    role = CustomRole.objects.create(**there, name=f"role {number}", resource_type="organization")
+    wide = OrganizationRoleAssignment.objects.create(**there, group=group, role=role)
+    narrow = ProjectRoleAssignment.objects.create(
+        **there, project=project, membership=place.membership, predefined="viewer"
+    )
+    account = ServiceAccount.objects.create(**there, project=project, name=f"robot {number}")
+    return group, inside, role, wide, narrow, account
 
 
 def ways_in(user: User, number: int) -> tuple[Any, ...]:
@@ -144,7 +172,8 @@ def test_lists_details_and_forms_open(admin_client: Client, label: str):
 
 @pytest.mark.parametrize("label", REGISTERED)
 def test_a_search_finds_and_misses(admin_client: Client, label: str):
-    row = fill(1)[label]
+    filled = fill(1)
+    row = filled[label]
     wanted = {
         "accounts.User": "USER1@exam",
         "accounts.Invitation": "NEWcomer1@",
@@ -155,6 +184,12 @@ def test_a_search_finds_and_misses(admin_client: Client, label: str):
         "organizations.Organization": "user1@",
         "organizations.Membership": "user1@",
         "organizations.Invite": "guest1@",
+        "organizations.Group": "group 1",
+        "organizations.GroupMembership": "user1@",
+        "organizations.CustomRole": "role 1",
+        "organizations.OrganizationRoleAssignment": filled["organizations.CustomRole"].public_id,
+        "projects.ProjectRoleAssignment": "user1@",
+        "projects.ServiceAccount": "robot 1",
         "projects.Project": "Default",
         "projects.ProjectMembership": "user1@",
         "api_keys.ApiKey": "user1@example.com",

@@ -1,5 +1,23 @@
 """Tenancy in the admin: organizations, who is in them, and what they have."""
 
-from apps.console.admin import invites, members, organizations, project_members, projects
+from apps.console.admin import (
+    groups,
+    invites,
+    members,
+    organizations,
+    project_members,
+    projects,
+    roles,
+    service_accounts,
+)
 
-__all__ = ["invites", "members", "organizations", "project_members", "projects"]
+__all__ = [
+    "groups",
+    "invites",
+    "members",
+    "organizations",
+    "project_members",
+    "projects",
+    "roles",
+    "service_accounts",
+]

@@ -14,7 +14,6 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextareaWidget
 
 from apps.console.admin.places import TenancyAdmin
-from apps.core.admin import DayRangeFilter
 from apps.organizations.models import Invite, InviteState
 from apps.organizations.roles import Role
 from apps.projects import invites
@@ -43,8 +42,7 @@ class InviteAdmin(TenancyAdmin):
     """Offers of a place in an organization, and what became of them."""
 
     list_display = ("email", "organization", "role", "shown_state", "inviter", "sent_at", "expires_at")
-    list_filter = ("state", "role", ("created_at", DayRangeFilter))
-    list_filter_submit = True
+    list_filter = ("state",)
     search_by = {
         "inv_": ("public_id__startswith",),
         "org_": ("organization__public_id",),
@@ -53,7 +51,7 @@ class InviteAdmin(TenancyAdmin):
     search_help_text = "The beginning of an e-mail address or an inv_ id, or a whole org_ id."
     list_select_related = ("organization",)
     autocomplete_fields = ("organization",)
-    ordering = ("-created_at", "-id")
+    ordering = ("-id",)
     _asked = ("organization", "email", "role", "message", "days")
     _facts = (
         "public_id",

@@ -12,8 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from apps.console.admin.places import TenancyAdmin
-from apps.core.admin import DayRangeFilter
+from apps.audit.services import Actor
+from apps.console.admin.places import RemovableAdmin
 from apps.organizations import members
 from apps.organizations.models import Membership
 from apps.organizations.roles import Role
@@ -40,12 +40,11 @@ class NewMemberForm(forms.ModelForm):
 
 
 @admin.register(Membership)
-class MembershipAdmin(TenancyAdmin):
+class MembershipAdmin(RemovableAdmin):
     """People in organizations. The last owner of one stays, whatever is tried."""
 
     list_display = ("user", "organization", "role", "created_at")
-    list_filter = ("role", ("created_at", DayRangeFilter))
-    list_filter_submit = True
+    list_filter = ("role",)
     search_by = {
         "org_": ("organization__public_id",),
         "user_": ("user_id",),
@@ -54,9 +53,9 @@ class MembershipAdmin(TenancyAdmin):
     search_help_text = "The beginning of an e-mail address, or a whole org_ or user_ id."
     list_select_related = ("user", "organization")
     autocomplete_fields = ("user", "organization")
-    ordering = ("-created_at",)
+    ordering = ("-id",)
     actions = ("change_roles", "remove")
-    actions_detail = ("remove_one",)
+    removal = REMOVAL
     _asked = ("organization", "user", "role")
 
     def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
@@ -95,27 +94,9 @@ class MembershipAdmin(TenancyAdmin):
         self.to_each(request, rows.select_related("organization", "user"), change, "members have another role now.")
         return None
 
-    @action(description="Remove from the organization", permissions=["remove"])
-    def remove(self, request: HttpRequest, rows: QuerySet[Membership]) -> HttpResponse | None:
-        if page := self.asks(request, rows, action="remove", question=REMOVAL, button="Remove"):
-            return page
-        remove = partial(self._remove, request)
-        self.to_each(request, rows.select_related("organization", "user"), remove, "members have left.")
-        return None
-
-    @action(description="Remove", permissions=["remove_one"], url_path="remove", icon="person_remove")
-    def remove_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.do(request, object_id, "delete", partial(self._remove, request), "Remove", REMOVAL)
-
-    def has_remove_permission(self, request: HttpRequest) -> bool:
-        return self.allows(request, "delete")
-
-    def has_remove_one_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return self.allows(request, "delete")
-
     def _change_role(self, request: HttpRequest, membership: Membership, *, role: Role, **by: Any) -> None:
         giver = self.giver_at(request, membership.organization)
         members.change_role(membership=membership, role=role, giver=giver, **by)
 
-    def _remove(self, request: HttpRequest, membership: Membership, **by: Any) -> None:
-        members.remove_member(membership=membership, giver=self.giver_at(request, membership.organization), **by)
+    def remove_row(self, request: HttpRequest, row: Membership, actor: Actor) -> None:
+        members.remove_member(membership=row, giver=self.giver_at(request, row.organization), actor=actor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from functools import partial
 from typing import Any, ClassVar
 
 from django import forms
@@ -15,6 +16,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
+from unfold.decorators import action
 
 from apps.accounts.sessions import actor_of
 from apps.audit.history import AuditedAdmin
@@ -23,6 +25,7 @@ from apps.console.admin.panels import Panel, Tab, page_url, table_of, tabs_of
 from apps.core.errors import AppError
 from apps.organizations.members import EVERYTHING, Giver
 from apps.organizations.models import Organization
+from apps.projects.giving import Grants, everything
 from apps.projects.invites import Rights
 from apps.usage.models import UsageRecord
 
@@ -43,6 +46,10 @@ class TenancyAdmin(AuditedAdmin):
     def rights_in(self, request: HttpRequest, organization: Organization) -> Rights | None:
         """Return what the user can hand on in an organization; None is everything, which operators can."""
         return None
+
+    def grants_in(self, request: HttpRequest, organization: Organization) -> Grants:
+        """As `rights_in`, where everything is spelled out."""
+        return self.rights_in(request, organization) or everything
 
     def giver_at(self, request: HttpRequest, organization: Organization) -> Giver:
         """Return what the user can hand on at an organization itself."""
@@ -108,6 +115,32 @@ class TenancyAdmin(AuditedAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # Django's way of deleting asks no service; the actions here do
+
+
+class RemovableAdmin(TenancyAdmin):
+    """Rows that a service takes away: several of a list, or the one on its page. Asked first."""
+
+    removal: ClassVar[str] = "They are gone within two seconds."
+    actions: ClassVar[tuple[str, ...]] = ("remove",)
+    actions_detail: ClassVar[tuple[str, ...]] = ("remove_one",)
+
+    def remove_row(self, request: HttpRequest, row: Any, actor: Actor) -> None:
+        """Call the service."""
+        raise Http404
+
+    @action(description="Remove", permissions=["remove"])
+    def remove(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse | None:
+        if page := self.asks(request, rows, action="remove", question=self.removal, button="Remove"):
+            return page
+        self.to_each(request, rows, partial(self.remove_row, request), "removed.")
+        return None
+
+    @action(description="Remove", permissions=["remove"], url_path="remove", icon="delete")
+    def remove_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.do(request, object_id, "delete", partial(self.remove_row, request), "Remove", self.removal)
+
+    def has_remove_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return self.allows(request, "delete")
 
 
 class PlaceAdmin(TenancyAdmin):

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from unfold.decorators import action, display
+from django.http import HttpRequest
+from unfold.decorators import display
 
-from apps.console.admin.places import TenancyAdmin
+from apps.audit.services import Actor
+from apps.console.admin.places import RemovableAdmin
 from apps.organizations.roles import ALL, ProjectRole, Scope
 from apps.projects import members
 from apps.projects.models import Project, ProjectMembership
-
-REMOVAL = "They lose their place in the project. In the organization they stay."
 
 
 class NewPlaceForm(forms.ModelForm):
@@ -39,11 +36,10 @@ class NewPlaceForm(forms.ModelForm):
 
 
 @admin.register(ProjectMembership)
-class ProjectMembershipAdmin(TenancyAdmin):
+class ProjectMembershipAdmin(RemovableAdmin):
     """Members of organizations in projects. Everybody is in the default one without a row here."""
 
     list_display = ("person", "project", "role", "created_at")
-    list_filter = ("role",)
     search_by = {
         "proj_": ("project__public_id",),
         "org_": ("organization__public_id",),
@@ -54,8 +50,7 @@ class ProjectMembershipAdmin(TenancyAdmin):
     list_select_related = ("project__organization", "membership__user", "membership__organization")
     autocomplete_fields = ("project", "membership")
     ordering = ("-id",)
-    actions = ("remove",)
-    actions_detail = ("remove_one",)
+    removal = "They lose their place in the project. In the organization they stay."
     _asked = ("project", "membership", "role")
 
     @display(description="Person")
@@ -90,20 +85,5 @@ class ProjectMembershipAdmin(TenancyAdmin):
             saved = members.add_member(project=obj.project, membership=who, role=role, giver=giver, actor=actor)
         obj.__dict__.update(saved.__dict__)
 
-    @action(description="Remove from the project", permissions=["remove"])
-    def remove(self, request: HttpRequest, rows: QuerySet[ProjectMembership]) -> HttpResponse | None:
-        if page := self.asks(request, rows, action="remove", question=REMOVAL, button="Remove"):
-            return page
-        rows = rows.select_related("project__organization", "membership__user")
-        self.to_each(request, rows, partial(self._remove, request), "places in projects are gone.")
-        return None
-
-    @action(description="Remove", permissions=["remove"], url_path="remove", icon="person_remove")
-    def remove_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.do(request, object_id, "delete", partial(self._remove, request), "Remove", REMOVAL)
-
-    def has_remove_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return self.allows(request, "delete")
-
-    def _remove(self, request: HttpRequest, place: ProjectMembership, **by: Any) -> None:
-        members.remove_member(place=place, giver=self.giver_in(request, place.project), **by)
+    def remove_row(self, request: HttpRequest, row: ProjectMembership, actor: Actor) -> None:
+        members.remove_member(place=row, giver=self.giver_in(request, row.project), actor=actor)

@@ -82,7 +82,7 @@ class ProjectAdmin(PlaceAdmin):
     form = ProjectForm
     panels = PROJECT_PANELS
     list_display = ("name", "public_id", "organization", "state", "is_default", "created_at")
-    list_filter = (StateFilter, "is_default")
+    list_filter = (StateFilter,)
     search_by = {
         "proj_": ("public_id__startswith",),
         "org_": ("organization__public_id",),

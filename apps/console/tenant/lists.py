@@ -9,17 +9,28 @@ from django.db.models import Model
 from apps.api_keys.models import ApiKey
 from apps.audit.admin import AuditEventAdmin
 from apps.audit.models import AuditEvent
+from apps.console.admin.groups import GroupAdmin, GroupMembershipAdmin
 from apps.console.admin.invites import InviteAdmin
 from apps.console.admin.members import MembershipAdmin
 from apps.console.admin.organizations import OrganizationAdmin
 from apps.console.admin.project_members import ProjectMembershipAdmin
 from apps.console.admin.projects import ProjectAdmin
+from apps.console.admin.roles import CustomRoleAdmin, OrganizationAssignmentAdmin, ProjectAssignmentAdmin
+from apps.console.admin.service_accounts import ServiceAccountAdmin
 from apps.console.tenant.keys import TenantApiKeyAdmin
 from apps.console.tenant.scoped import ScopedMixin, scoped
 from apps.console.tenant.site import site
 from apps.core.admin import OperatorAdmin
-from apps.organizations.models import Invite, Membership, Organization
-from apps.projects.models import Project, ProjectMembership
+from apps.organizations.models import (
+    CustomRole,
+    Group,
+    GroupMembership,
+    Invite,
+    Membership,
+    Organization,
+    OrganizationRoleAssignment,
+)
+from apps.projects.models import Project, ProjectMembership, ProjectRoleAssignment, ServiceAccount
 from apps.usage.admin import UsageRecordAdmin
 from apps.usage.models import UsageRecord
 
@@ -41,6 +52,12 @@ LISTS: dict[type[Model], type[OperatorAdmin]] = {
     Invite: scoped(InviteAdmin, model=Invite),
     Project: scoped(ProjectAdmin, model=Project),
     ProjectMembership: scoped(ProjectMembershipAdmin, model=ProjectMembership),
+    Group: scoped(GroupAdmin, model=Group),
+    GroupMembership: scoped(GroupMembershipAdmin, model=GroupMembership),
+    CustomRole: scoped(CustomRoleAdmin, model=CustomRole),
+    OrganizationRoleAssignment: scoped(OrganizationAssignmentAdmin, model=OrganizationRoleAssignment),
+    ProjectRoleAssignment: scoped(ProjectAssignmentAdmin, model=ProjectRoleAssignment),
+    ServiceAccount: scoped(ServiceAccountAdmin, model=ServiceAccount),
     UsageRecord: scoped(UsageRecordAdmin, model=UsageRecord),
     AuditEvent: scoped(AuditEventAdmin, "organization", model=AuditEvent),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from django.contrib.admin.utils import unquote
 from django.db.models import ForeignKey, Model, QuerySet
@@ -11,6 +11,7 @@ from django.forms import HiddenInput
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.urls import URLPattern
 
+from apps.accounts.models import User
 from apps.audit.history import AuditedAdmin
 from apps.console.tenant.tenancy import RIGHTS, Tenancy, tenancy_of
 from apps.core.admin import OperatorAdmin
@@ -42,6 +43,11 @@ class ScopedMixin(AuditedAdmin):
         rows: QuerySet[Any] = super().get_queryset(request).filter(**{self.tenant_path: whose})
         return rows
 
+    def get_ordering(self, request: HttpRequest) -> Any:
+        # The indexes of a tenant's rows are by time; all rows of a table are in the order of their ids.
+        has_time = any(field.name == "created_at" for field in self.opts.concrete_fields)
+        return ("-created_at", "-id") if has_time else super().get_ordering(request)
+
     def allows(self, request: HttpRequest, verb: str, model: type[Model] | None = None) -> bool:
         tenancy = tenancy_of(request)
         return tenancy is not None and tenancy.allows(verb, model or self.model)
@@ -50,10 +56,10 @@ class ScopedMixin(AuditedAdmin):
         return self.allows(request, "view")
 
     def rights_in(self, request: HttpRequest, organization: Organization) -> Rights | None:
-        return rights_of_member(request.user, organization)  # type: ignore[arg-type]
+        return rights_of_member(cast(User, request.user), organization)
 
     def giver_at(self, request: HttpRequest, organization: Organization) -> Giver:
-        rights, default = rights_of_member(request.user, organization), default_project(organization.pk)  # type: ignore[arg-type]
+        rights, default = rights_of_member(cast(User, request.user), organization), default_project(organization.pk)
         return Giver(rights(None), rights(default) if default else frozenset())
 
     def events_of(self, request: HttpRequest, obj: Any) -> QuerySet[Any]:
@@ -67,9 +73,9 @@ class ScopedMixin(AuditedAdmin):
             # There is one to choose from.
             kwargs |= {"queryset": Organization.objects.filter(pk=organization.pk), "widget": HiddenInput}
             return db_field.formfield(**kwargs, initial=organization.pk)
-        is_here = self.admin_site.is_registered(related)  # type: ignore[arg-type]
-        rows = self.admin_site.get_model_admin(related).get_queryset(request) if is_here else None  # type: ignore[arg-type]
-        kwargs["queryset"] = rows if rows is not None else related._default_manager.none()  # type: ignore[union-attr]
+        is_here = self.admin_site.is_registered(related)
+        rows = self.admin_site.get_model_admin(related).get_queryset(request) if is_here else None
+        kwargs["queryset"] = rows if rows is not None else related._default_manager.none()
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
@@ -80,7 +86,7 @@ class ScopedMixin(AuditedAdmin):
         return [column for column in super().get_list_display(request) if column not in same]
 
     def get_urls(self) -> list[URLPattern]:
-        urls = super().get_urls()
+        urls: list[URLPattern] = super().get_urls()
         for url in urls:
             url.callback = self._guarded(url.callback)
         return urls
