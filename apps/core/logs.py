@@ -35,6 +35,7 @@ _SECRET_SHAPES = re.compile(
     r"|(?i:(?<=bearer )[\w.~+/=-]{8,})"
     # What mails link to: whoever has the link may set a password, prove an address, join.
     r"|(?:(?<=/accounts/password/reset/key/)|(?<=/accounts/confirm-email/)|(?<=/accounts/invitation/))\S+"
+    r"|(?<=[?&]token=)[^&\s]+"
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u2028\u2029]")
 

@@ -29,6 +29,7 @@ PUBLIC = {
     "GoogleCallbackView": "the code and the state are the credential",
     "OIDCLoginView": "whoever signs in has no credential yet",
     "OIDCCallbackView": "the code and the state are the credential",
+    "InviteView": "GET with `token`: whoever holds an invite's link may look at what it offers",
     "JWKSView": "public keys",
     "HealthView": "asked by load balancers",
     "LivenessView": "asked by load balancers",

@@ -58,6 +58,8 @@ def test_safe_production_settings_pass_the_deployment_check():
         ({"SMTP_HOST": ""}, "JAN_SIGNUP is open and SMTP_HOST is not set"),
         ({"JAN_SIGNUP": "anyone"}, "JAN_SIGNUP is 'anyone': set it to one of open, invitation, closed."),
         ({"SMTP_SECURITY": "ssl"}, "SMTP_SECURITY is 'ssl': set it to one of starttls, tls, none."),
+        ({"INVITE_REDIRECT_URL": "app.example.com/invite"}, "INVITE_REDIRECT_URL: set it to a whole http or https"),
+        ({"INVITE_REDIRECT_URL": "https://app.example.com/#/invite"}, "INVITE_REDIRECT_URL: set it to a whole http"),
         ({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS is *"),
         ({"ALLOWED_CORS_HOSTS": "*"}, "ALLOWED_CORS_HOSTS is *"),
         ({"JAN_PUBLIC_URL": "http://jan.example.org"}, "JAN_PUBLIC_URL is not https"),

@@ -80,6 +80,11 @@ def test_links_of_mails_are_masked_wherever_they_are_logged(name, capsys):
     assert [value for value in taken.values() if any(value in line for line in lines)] == []
 
 
+def test_a_secret_that_an_address_asks_with_is_masked():
+    link = "https://jan.example.com/accounts/invite/?token=q8sT2vW5yZ7aC9dE3b1J4fT0pLq8sT2v&invite_id=inv_1"
+    assert redact(link) == "https://jan.example.com/accounts/invite/?token=[redacted]&invite_id=inv_1"
+
+
 def test_every_route_that_takes_a_secret_is_among_these_links():
     taking = {
         name
