@@ -30,11 +30,15 @@ class RoleField(serializers.ChoiceField):
 
 
 class InvitedPlace(StrictSerializer):
+    """A project that comes with an invite, and the role in it."""
+
     id = serializers.CharField(max_length=64)
     role = RoleField(choices=[role.value for role in ProjectRole])
 
 
 class NewInvite(StrictSerializer):
+    """Whom to invite, to what."""
+
     email = serializers.EmailField(max_length=254)
     role = RoleField(choices=[role.value for role in Role])
     expires_in_days = serializers.IntegerField(default=LIFE.days, min_value=1, max_value=MAX_DAYS)

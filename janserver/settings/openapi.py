@@ -31,6 +31,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         {"name": "API keys", "description": "Credentials for programs."},
         {"name": "Organizations", "description": "Tenants: made, changed, handed on, deleted."},
         {"name": "Members", "description": "Who belongs to an organization, and as what."},
+        {"name": "Invites", "description": "Mailed offers of a place in an organization, and their answers."},
         {"name": "Groups", "description": "People who get roles together."},
         {"name": "Roles", "description": "Rights that are given together, and who has them where."},
         {"name": "Projects", "description": "Where an organization's keys live and its usage is counted."},
