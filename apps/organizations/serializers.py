@@ -57,12 +57,13 @@ class Transfer(StrictSerializer):
 
 
 class ChangedUser(StrictSerializer):
-    role = RoleField(required=False)
+    role = RoleField(required=False, allow_null=True)
     role_id = serializers.CharField(
-        max_length=64, required=False, help_text="Instead of `role`: the id of a predefined role."
+        max_length=64, required=False, allow_null=True, help_text="Instead of `role`: the id of a predefined role."
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        attrs = {name: value for name, value in attrs.items() if value is not None}
         if len(attrs) > 1:
             raise serializers.ValidationError({"role_id": "Use either 'role' or 'role_id'."})
         return attrs
@@ -81,24 +82,29 @@ class NewAssignment(StrictSerializer):
 
 
 class ChangedRole(StrictSerializer):
-    """`name` and `role_name` are the same."""
+    """`name` and `role_name` are the same. OpenAI's SDK sends null for what stays."""
 
-    role_name = serializers.CharField(max_length=128, required=False)
-    name = serializers.CharField(max_length=128, required=False)
+    role_name = serializers.CharField(max_length=128, required=False, allow_null=True)
+    name = serializers.CharField(max_length=128, required=False, allow_null=True)
     description = serializers.CharField(max_length=1024, required=False, allow_blank=True, allow_null=True)
     permissions = serializers.ListField(
-        child=serializers.CharField(max_length=64), required=False, max_length=len(Scope), help_text="Rights, by name."
+        child=serializers.CharField(max_length=64),
+        required=False,
+        allow_null=True,
+        max_length=len(Scope),
+        help_text="Rights, by name.",
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        attrs = {name: value for name, value in attrs.items() if value is not None}
         if "role_name" in attrs and attrs.get("name", attrs["role_name"]) != attrs["role_name"]:
             raise serializers.ValidationError({"name": "'name' and 'role_name' differ. Send one of them."})
         name = attrs.pop("role_name", None)
-        if attrs.get("description", "") is None:
-            attrs["description"] = ""
         return attrs if name is None else {**attrs, "name": name}
 
-    def validate_permissions(self, names: list[str]) -> frozenset[Scope]:
+    def validate_permissions(self, names: list[str] | None) -> frozenset[Scope] | None:
+        if names is None:
+            return None
         known = {scope.value for scope in Scope}
         if unknown := sorted(set(names) - known):
             words = ", ".join(sorted(known))

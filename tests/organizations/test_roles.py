@@ -63,8 +63,10 @@ def test_a_role_is_made_read_changed_and_deleted(team: Team):
     assert team.admin.call("GET", path).json() == made
     changed = team.admin.call("PATCH", path, {"name": "Reader 2", "permissions": ["usage.read"]}).json()
     assert (changed["name"], changed["permissions"], changed["description"]) == ("Reader 2", ["usage.read"], "Reads")
-    assert team.admin.call("POST", path, {"description": None}).json()["description"] == ""
-    assert team.admin.call("POST", path, {}).status_code == 200
+    assert team.admin.call("POST", path, {"description": ""}).json()["description"] == ""
+    same = {"role_name": None, "name": None, "description": None, "permissions": None}
+    assert team.admin.call("POST", path, same).json()["name"] == "Reader 2"
+    assert team.admin.call("POST", path).status_code == 200
     assert team.admin.call("DELETE", path).json() == {"id": role.public_id, "object": "role.deleted", "deleted": True}
     assert refused(team.admin.call("GET", path)) == (404, "role_not_found")
     events = AuditEvent.objects.filter(target_id=role.public_id).order_by("id")
@@ -115,6 +117,8 @@ def test_roles_are_paged(team: Team):
     [
         ({"permissions": []}, 400, "role_name"),
         ({"role_name": "x"}, 400, "permissions"),
+        ({"role_name": "x", "permissions": None}, 400, "permissions"),
+        ({"role_name": None, "permissions": []}, 400, "role_name"),
         ({"role_name": "x", "permissions": ["everything"]}, 400, "permissions"),
         ({"role_name": "x", "permissions": "usage.read"}, 400, "permissions"),
         ({"role_name": "x", "name": "y", "permissions": []}, 400, "name"),
