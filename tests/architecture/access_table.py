@@ -177,6 +177,66 @@ MEMBERS = [
     ),
 ]
 
+_GROUP, _GROUP_USER = {"group_id": "group"}, {"group_id": "group", "user_id": "member"}
+_NAME = {"name": "another"}
+GROUPS = [
+    organization("GET", "/groups", Scope.GROUPS_READ, "admin", query={"after": "group"}),
+    organization("POST", "/groups", Scope.GROUPS_WRITE, "admin", body=_NAME),
+    organization("GET", "/groups/{group_id}", Scope.GROUPS_READ, "admin", ids=_GROUP),
+    *(
+        organization(method, "/groups/{group_id}", Scope.GROUPS_WRITE, "admin", ids=_GROUP, body=body)
+        for method, body in (("POST", _NAME), ("PATCH", _NAME), ("DELETE", None))
+    ),
+    organization("GET", "/groups/{group_id}/users", Scope.GROUPS_READ, "admin", ids=_GROUP, query={"after": "member"}),
+    organization(
+        "POST", "/groups/{group_id}/users", Scope.GROUPS_WRITE, "admin", ids=_GROUP, body={"user_id": Id("newcomer")}
+    ),
+    organization("GET", "/groups/{group_id}/users/{user_id}", Scope.GROUPS_READ, "admin", ids=_GROUP_USER),
+    organization("DELETE", "/groups/{group_id}/users/{user_id}", Scope.GROUPS_WRITE, "admin", ids=_GROUP_USER),
+    project("GET", "/groups", Scope.GROUPS_READ, "owner", ids=in_project, query={"after": "group"}),
+    project(
+        "POST", "/groups", Scope.MEMBERS_WRITE, "owner", ids=in_project,
+        body={"group_id": Id("new_group"), "role": Id("new_project_role")},
+    ),
+    project("GET", "/groups/{group_id}", Scope.GROUPS_READ, "owner", ids={**in_project, **_GROUP}),
+    project("DELETE", "/groups/{group_id}", Scope.MEMBERS_WRITE, "owner", ids={**in_project, **_GROUP}),
+]  # fmt: skip
+
+_RIGHTS = {"role_name": "another", "permissions": ["models.read"]}
+
+
+def _roles_of(entry: Any, roles: tuple[str, str], ids: dict[str, str], least: str) -> list[Entry]:
+    """The routes of roles at a place, and of those given there to people and groups."""
+    named = {**ids, "role_id": roles[0]}
+    found = [
+        entry("GET", "/roles", Scope.ROLES_READ, least, ids=ids, query={"after": roles[0]}),
+        entry("POST", "/roles", Scope.ROLES_WRITE, least, ids=ids, body=_RIGHTS),
+        entry("GET", "/roles/{role_id}", Scope.ROLES_READ, least, ids=named),
+        *(
+            entry(method, "/roles/{role_id}", Scope.ROLES_WRITE, least, ids=named, body=body)
+            for method, body in (("POST", {"role_name": "n"}), ("PATCH", {"role_name": "n"}), ("DELETE", None))
+        ),
+    ]
+    for holder, kind in (("users/{user_id}", "member"), ("groups/{group_id}", "group")):
+        name = holder.partition("{")[2].rstrip("}")
+        path, held = f"/{holder}/roles", {**ids, name: kind}
+        found += [
+            entry("GET", path, Scope.ROLES_READ, least, ids=held, query={"after": roles[0]}),
+            entry("POST", path, Scope.ROLES_WRITE, least, ids=held, body={"role_id": Id(roles[1])}),
+            entry("GET", f"{path}/{{role_id}}", Scope.ROLES_READ, least, ids={**held, "role_id": roles[0]}),
+            entry("DELETE", f"{path}/{{role_id}}", Scope.ROLES_WRITE, least, ids={**held, "role_id": roles[0]}),
+        ]
+    return found
+
+
+ROLES = [
+    *_roles_of(organization, ("role", "new_role"), {}, "admin"),
+    # OpenAI's SDK looks for the roles of projects here.
+    *_roles_of(
+        _named("/v1/projects/{project_id}", Place.PROJECT), ("project_role", "new_project_role"), in_project, "owner"
+    ),
+]
+
 _INVITE = {"invite_id": "invite"}
 _ANSWER = {"token": "wrong"}
 INVITES = [
@@ -296,6 +356,8 @@ USAGE = [
 OF_ORGANIZATIONS = [
     *ORGANIZATIONS,
     *MEMBERS,
+    *GROUPS,
+    *ROLES,
     *INVITES,
     *PROJECTS,
     *PROJECT_USERS,
