@@ -27,7 +27,7 @@ from apps.api_keys.service_accounts import create_service_account
 from apps.api_keys.services import Giver, Holder, create_key, revoke_key, rotate_key
 from apps.api_keys.tokens import KeyKind
 from apps.audit.services import SYSTEM
-from apps.console.demo_usage import write_month
+from apps.console.demo_usage import Caller, write_month
 from apps.core.errors import Conflict
 from apps.organizations.members import EVERYTHING, add_member, change_role
 from apps.organizations.models import Invite, Membership, Organization
@@ -84,7 +84,7 @@ def build() -> dict[str, Any]:
 def _document(tenant: Tenant) -> dict[str, Any]:
     keys = _keys(tenant)
     objects = {kind: make(tenant) for kind, make in OBJECTS.items()}
-    write_month(tenant.organization, [tenant.project, _first_project(tenant)], list(tenant.users.values()))
+    write_month(tenant.organization, _callers(tenant, [key for key, _ in keys]))
     projects = [_first_project(tenant), tenant.project]
     return {
         "id": tenant.organization.public_id,
@@ -94,7 +94,10 @@ def _document(tenant: Tenant) -> dict[str, Any]:
             {"id": user.pk, "email": user.email, "role": role.value, "access_token": _access_token(user)}
             for role, user in tenant.users.items()
         ],
-        "keys": keys,
+        "keys": [
+            {"id": key.public_id, "kind": key.kind, "key": secret, "scopes": key.scopes, "name": key.name}
+            for key, secret in keys
+        ],
         "objects": objects,
     }
 
@@ -177,7 +180,7 @@ def _access_token(user: User) -> str:
 # --- Keys ---------------------------------------------------------------------------------------
 
 
-def _keys(tenant: Tenant) -> list[dict[str, Any]]:
+def _keys(tenant: Tenant) -> list[tuple[ApiKey, str]]:
     owner, project, organization = Holder(tenant.owner), tenant.project, tenant.organization
     account = Holder(service_account=_service_account(tenant))
     made = [
@@ -189,10 +192,17 @@ def _keys(tenant: Tenant) -> list[dict[str, Any]]:
         _key(KeyKind.SERVICE_ACCOUNT, "service_account", project, account),
     ]
     parent = made[1][0]
-    made.append(_key(KeyKind.EPHEMERAL, "ephemeral", project, Holder(tenant.owner, parent=parent)))
-    return [
-        {"id": key.public_id, "kind": key.kind, "key": secret, "scopes": key.scopes, "name": key.name}
-        for key, secret in made
+    return [*made, _key(KeyKind.EPHEMERAL, "ephemeral", project, Holder(tenant.owner, parent=parent))]
+
+
+def _callers(tenant: Tenant, keys: list[ApiKey]) -> list[Caller]:
+    """Return who is to have called models: everybody who may, and the keys that stay."""
+    first = _first_project(tenant).pk
+    people = [Caller(first, user.pk) for role, user in tenant.users.items() if role is not Role.VIEWER]
+    return people + [
+        Caller(key.project_id or first, key.service_account.public_id if key.service_account else key.user_id, key.pk)
+        for key in keys
+        if Scope.INFERENCE in key.rights and key.kind not in (KeyKind.ADMIN, KeyKind.EPHEMERAL)
     ]
 
 

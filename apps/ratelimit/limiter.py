@@ -117,6 +117,8 @@ class Limiter:
             await self._backend.release(slot)
 
     async def close(self) -> None:
+        """Count what is still to be counted, and let go."""
+        await asyncio.gather(*self._following, return_exceptions=True)
         await self._backend.close()
 
 

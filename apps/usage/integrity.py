@@ -134,7 +134,10 @@ def negative_tokens(rows: UsageQuerySet) -> list[Violation]:
 def usage_across_tenants(rows: UsageQuerySet) -> list[Violation]:
     """Rows outlive what they point at, so only what still exists is compared."""
     project = Q(project__organization__isnull=False) & ~Q(project__organization=F("organization"))
-    key = Q(api_key__project__isnull=False) & (~Q(api_key__project=F("project")) | ~Q(api_key__user=F("user")))
+    elsewhere = Q(api_key__project__isnull=False) & ~Q(api_key__project=F("project"))
+    person = Q(api_key__service_account=None, api_key__user__isnull=False) & ~Q(api_key__user=F("user"))
+    account = Q(api_key__service_account__isnull=False) & ~Q(api_key__service_account__public_id=F("user_id"))
+    key = elsewhere | person | account
     provider = Q(provider__organization__isnull=False) & ~Q(provider__organization=F("organization"))
     return [
         *_found("usage_project", "is of another organization than its project", _ids(rows.filter(project))),

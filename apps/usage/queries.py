@@ -30,8 +30,9 @@ class _Seconds(Func):
 
     output_field = BigIntegerField()
 
+    # Formatted twice, as a template and as a query, so that strftime gets its %s.
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        return self.as_sql(compiler, connection, template="CAST(strftime('%%s', %(expressions)s) AS INTEGER)")
+        return self.as_sql(compiler, connection, template="CAST(strftime('%%%%s', %(expressions)s) AS INTEGER)")
 
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
         return self.as_sql(compiler, connection, template="CAST(FLOOR(DATE_PART('epoch', %(expressions)s)) AS BIGINT)")
