@@ -300,7 +300,7 @@ def test_a_changed_claim_changes_the_role_and_a_missing_one_ends_it(issuer: Scri
         roles.append(role_in(acme, user))
     assert roles == ["admin", "viewer", None]
     actions = AuditEvent.objects.in_organization(acme.public_id).order_by("id").values_list("action", flat=True)
-    assert list(actions) == ["user.added", "user.updated", "user.deleted"]
+    assert list(actions) == ["organization.created", "user.added", "user.updated", "user.deleted"]
 
 
 def test_an_owner_stays_one_whatever_the_claims_say(issuer: ScriptedIssuer, acme):
