@@ -119,9 +119,13 @@ class InviteState(StrEnum):
 
 
 class InviteQuerySet(TenantQuerySet):
-    def open(self) -> Self:
-        """Invites that can still be accepted."""
+    def pending(self) -> Self:
+        """Invites that nobody has answered, and whose time is not up."""
         return self.filter(state=InviteState.PENDING, expires_at__gt=timezone.now())
+
+    def open(self) -> Self:
+        """Those of them whose organization is still there."""
+        return self.pending().filter(organization__deleted_at=None)
 
     def overdue(self) -> Self:
         """Invites whose time is up and that nobody has marked yet."""
@@ -134,7 +138,7 @@ class InviteQuerySet(TenantQuerySet):
     def with_status(self, status: str) -> Self:
         """Invites that clients know by this status, see `Invite.status`."""
         if status == InviteState.PENDING:
-            return self.open()
+            return self.pending()
         if status == InviteState.ACCEPTED:
             return self.filter(state=InviteState.ACCEPTED)
         ended = Q(state__in=[InviteState.EXPIRED, InviteState.DECLINED])

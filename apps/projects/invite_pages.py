@@ -14,12 +14,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.invitations import SignUp, may_sign_up, recalled, remember
-from apps.accounts.links import Found, find
+from apps.accounts.links import Found
 from apps.accounts.models import User
 from apps.core.errors import AppError, Forbidden, NotFound
 from apps.core.http.errors import status_of
 from apps.organizations.models import Invite, Membership
-from apps.projects.invites import accept_invite, decline_invite
+from apps.projects.invites import accept_invite, decline_invite, is_backed, offered
 from apps.projects.models import ProjectMembership
 
 
@@ -32,7 +32,7 @@ def show(request: HttpRequest) -> HttpResponse:
     The link's secret is taken out of the address first: the browser's session remembers whose it is.
     """
     if "token" in request.GET:
-        found = find(Invite.objects.open(), request.GET["token"])
+        found = offered(request.GET["token"])
         if found is None:
             return _invalid(request)
         remember(request, found.row, is_mailed=found.is_mailed)
@@ -124,7 +124,7 @@ def _person(request: HttpRequest) -> User:
 
 def _invited(request: HttpRequest) -> Found | None:
     found = recalled(request, Invite)
-    return found if found is not None and found.row.organization.deleted_at is None else None
+    return found if found is not None and is_backed(found.row) else None
 
 
 def _facts(found: Found) -> dict[str, object]:

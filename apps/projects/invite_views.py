@@ -10,7 +10,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.accounts.links import find
 from apps.accounts.models import User
 from apps.core.errors import BadRequest, Forbidden
 from apps.core.http.deletion import deleted
@@ -35,6 +34,7 @@ from apps.projects.invites import (
     accept_invite,
     decline_invite,
     no_such_invite,
+    offered,
     resend_invite,
     revoke_invite,
     send_invite,
@@ -241,8 +241,7 @@ class DeclineView(AnswerView):
 
 def _offered(invite_id: str, secret: str) -> Invite:
     """Return the open invite of this id that this secret opens. Raises NotFound."""
-    offered = Invite.objects.open().filter(organization__deleted_at=None).select_related("organization", "invited_by")
-    found = find(offered, secret)
+    found = offered(secret)
     if found is None or found.row.public_id != invite_id:
         raise no_such_invite()
     invite: Invite = found.row

@@ -17,7 +17,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from apps.accounts.addresses import mailable
-from apps.accounts.links import digest_of, new_secret, shown_secret
+from apps.accounts.links import Found, digest_of, find, new_secret, shown_secret
 from apps.accounts.models import User
 from apps.accounts.sessions import actor_of
 from apps.audit.services import Action, Actor, record
@@ -150,7 +150,7 @@ def accept_invite(*, invite: Invite, user: User) -> Membership:
     locked = Organization.objects.present().select_for_update(no_key=True)
     organization = locked.filter(pk=invite.organization_id).first()
     rights = _rights_behind(invite)
-    if organization is None or rights is None or not _is_within(rights, organization, Role(invite.role)):
+    if organization is None or rights is None:
         raise no_such_invite()
     places = _open_places(invite, rights)
     _close(invite, InviteState.ACCEPTED, accepted_at=timezone.now())
@@ -208,6 +208,17 @@ def _why_not(*, is_claimed: bool) -> str:
         "The invite is for another e-mail address than those of your account. Sign in with the account of the address "
         "it was sent to, or add that address to yours and confirm it."
     )
+
+
+def offered(secret: str) -> Found | None:
+    """Return the invite that a link's secret opens, if it can be accepted: by its time, and by who sent it."""
+    found = find(Invite.objects.open().select_related("organization", "invited_by"), secret)
+    return found if found is not None and is_backed(found.row) else None
+
+
+def is_backed(invite: Invite) -> bool:
+    """Say whether whoever sent an invite can hand on today what it offers."""
+    return _rights_behind(invite) is not None
 
 
 def expire_overdue() -> int:
@@ -290,13 +301,14 @@ def _check_stranger(rights: Rights | None, organization: Organization, email: st
 
 
 def _rights_behind(invite: Invite) -> Rights | None:
-    """Return what the inviter can hand on today; None if nothing any more. Operators can hand on everything."""
+    """Return what the inviter can hand on today; None if that is not the invite's role any more."""
     inviter = invite.invited_by
     if inviter is None or not inviter.is_active:
         return None
     if inviter.is_staff and inviter.has_perm("organizations.add_invite"):
-        return lambda _project: frozenset(Scope)
-    return rights_of_member(inviter, invite.organization)
+        return lambda _project: frozenset(Scope)  # an operator
+    rights = rights_of_member(inviter, invite.organization)
+    return rights if _is_within(rights, invite.organization, Role(invite.role)) else None
 
 
 def _open_places(invite: Invite, rights: Rights) -> list[Place]:
@@ -309,7 +321,7 @@ def _open_places(invite: Invite, rights: Rights) -> list[Place]:
 
 def _close(invite: Invite, state: InviteState, **changes: Any) -> None:
     """The row decides who is first. Its digest: an invite sent again in the meantime is another one."""
-    found = Invite.objects.open().filter(pk=invite.pk, token_digest=invite.token_digest)
+    found = Invite.objects.pending().filter(pk=invite.pk, token_digest=invite.token_digest)
     if not found.update(state=state, **changes):
         raise no_such_invite()
 
