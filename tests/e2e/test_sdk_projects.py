@@ -276,3 +276,32 @@ def test_a_deleted_projects_keys_end(live: Server, admin: Any, project: Any):
         headers={"authorization": f"Bearer {admin._client.admin_api_key}"},
     ).raise_for_status()
     ends(live, key, 401, "invalid_api_key")
+
+
+def test_every_process_honours_an_archived_project_after_two_seconds(live_pg: Server):
+    """Two web processes share the port; each has asked about the key before."""
+    made = run(
+        live_pg,
+        "from apps.accounts.models import User; from apps.api_keys.services import Giver;"
+        "from apps.api_keys.service_accounts import create_account_with_key; from apps.audit.services import SYSTEM;"
+        "from apps.organizations.roles import ALL; from apps.projects.models import Project;"
+        f"place = Project.objects.get(organization__memberships__user__email={OPERATOR[0]!r},"
+        " organization__is_personal=True).organization;"
+        "project = Project.objects.create(organization=place, name='here');"
+        "made = create_account_with_key(project=project, name='x', role='member', creator=None, giver=Giver(ALL),"
+        " actor=SYSTEM, expires_at=None);"
+        "print(project.public_id, made[2])",
+    )
+    project_id, key = made.split()
+    for _ in range(20):
+        assert answer_to(live_pg, key, model="plain").status_code == 200
+    archived = run(
+        live_pg,
+        "import time; from apps.audit.services import SYSTEM; from apps.projects.models import Project;"
+        "from apps.projects.project_services import archive_project;"
+        f"archive_project(project=Project.objects.get(public_id={project_id!r}), actor=SYSTEM); print(time.time())",
+    )
+    while time.time() < float(archived) + 2.0:
+        answer_to(live_pg, key, model="plain")
+    codes = {answer_to(live_pg, key, model="plain").json().get("error", {}).get("code") for _ in range(20)}
+    assert codes == {"project_archived"}

@@ -10,7 +10,9 @@ from apps.api_keys.tokens import KeyKind
 from apps.organizations.models import Membership, Organization
 from apps.organizations.roles import ProjectRole, Role, Scope
 from apps.projects.models import Project, ProjectMembership
-from tests.api_keys.conftest import Caller, join, sign_up
+from tests.api_keys.conftest import Caller, guest, join, sign_up
+
+__all__ = ["guest"]
 
 PROJECTS = "/v1/organization/projects"
 

@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from apps.api_keys.models import ApiKey
 from apps.audit.models import AuditEvent
 from apps.audit.services import SYSTEM
 from apps.core.ids import new_id
 from apps.organizations.roles import ProjectRole, Scope
 from apps.projects.models import Project, ProjectMembership
 from apps.projects.project_services import delete_project, purge_projects
+from apps.usage.models import State, UsageRecord
+from tests.api_keys.conftest import Caller
 from tests.projects.conftest import PROJECTS, Acme, refused
 
 SHAPE = {
@@ -230,6 +233,10 @@ def test_the_default_project_stays(acme: Acme, method: str, path: str):
 def test_a_deleted_project_is_gone_for_everybody_and_purged_later(acme: Acme, settings: Any):
     key = acme.owner.with_key(project=acme.project)
     assert key.call("GET", "/v1/models").status_code == 200
+    line = UsageRecord.objects.create(
+        request_id="req_1", organization=acme.organization, project=acme.project, user=acme.owner.user, api_key=key.key,
+        endpoint="chat/completions", model="m", state=State.COMPLETED, status=200, accepted_at=timezone.now(),
+    )  # fmt: skip
     answer = acme.project_owner.call("DELETE", acme.path)
     assert (answer.status_code, answer.json()) == (
         200, {"id": acme.project.public_id, "object": "organization.project.deleted", "deleted": True},
@@ -245,6 +252,9 @@ def test_a_deleted_project_is_gone_for_everybody_and_purged_later(acme: Acme, se
     Project.objects.filter(pk=acme.project.pk).update(deleted_at=old)
     assert purge_projects() == 1
     assert not Project.objects.filter(pk=acme.project.pk).exists()
+    assert not ApiKey.objects.filter(public_id=key.key.public_id).exists()
+    kept = UsageRecord.objects.get(pk=line.pk)
+    assert (kept.project_id, kept.api_key_id) == (line.project_id, line.api_key_id)
     assert [action for action, _, _ in events(acme)] == ["project.deleted"]
 
 
@@ -270,3 +280,12 @@ def test_the_path_may_name_the_organization(acme: Acme):
     assert [row["id"] for row in caller.call("GET", base + "?status=archived").json()["projects"]] == [made["id"]]
     assert caller.call("DELETE", f"{base}/{made['id']}").json()["deleted"] is True
     assert refused(acme.stranger.call("GET", base))[:2] == (404, "organization_not_found")
+
+
+def test_a_guest_looks_and_makes_nothing(guest: Caller):
+    project = guest.project
+    assert guest.call("GET", PROJECTS).json()["projects"][0]["id"] == project.public_id
+    before = list(Project.objects.order_by("pk").values())
+    for method, path in (("POST", PROJECTS), ("PATCH", f"{PROJECTS}/{project.public_id}")):
+        assert refused(guest.call(method, path, {"name": "x"}))[:2] == (403, "insufficient_permissions")
+    assert list(Project.objects.order_by("pk").values()) == before
