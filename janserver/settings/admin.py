@@ -41,7 +41,18 @@ UNFOLD: dict[str, Any] = {
                     _item("Invites", "mail", "organizations_invite_changelist"),
                     _item("Projects", "folder", "projects_project_changelist"),
                     _item("Project members", "folder_shared", "projects_projectmembership_changelist"),
+                    _item("Service accounts", "smart_toy", "projects_serviceaccount_changelist"),
                     _item("API keys", "key", "api_keys_apikey_changelist"),
+                ],
+            },
+            {
+                "title": "Groups and roles",
+                "items": [
+                    _item("Groups", "groups", "organizations_group_changelist"),
+                    _item("Group members", "group_add", "organizations_groupmembership_changelist"),
+                    _item("Custom roles", "badge", "organizations_customrole_changelist"),
+                    _item("Given roles", "verified_user", "organizations_organizationroleassignment_changelist"),
+                    _item("Given in projects", "admin_panel_settings", "projects_projectroleassignment_changelist"),
                 ],
             },
             {
@@ -68,6 +79,7 @@ UNFOLD: dict[str, Any] = {
                 "title": "Usage",
                 "items": [
                     _item("Requests", "receipt_long", "usage_usagerecord_changelist"),
+                    _item("Rate limits", "speed", "quotas_ratelimit_changelist"),
                     _item("Audit log", "history", "audit_auditevent_changelist"),
                 ],
             },
@@ -98,6 +110,8 @@ UNFOLD_ORGANIZATION: dict[str, Any] = {
                 "items": [
                     _own("Members", "group", "organizations_membership_changelist"),
                     _own("Invites", "mail", "organizations_invite_changelist"),
+                    _own("Groups", "groups", "organizations_group_changelist"),
+                    _own("Group members", "group_add", "organizations_groupmembership_changelist"),
                 ],
             },
             {
@@ -105,13 +119,23 @@ UNFOLD_ORGANIZATION: dict[str, Any] = {
                 "items": [
                     _own("Projects", "folder", "projects_project_changelist"),
                     _own("Project members", "folder_shared", "projects_projectmembership_changelist"),
+                    _own("Service accounts", "smart_toy", "projects_serviceaccount_changelist"),
                     _own("API keys", "key", "api_keys_apikey_changelist"),
+                ],
+            },
+            {
+                "title": "Roles",
+                "items": [
+                    _own("Custom roles", "badge", "organizations_customrole_changelist"),
+                    _own("Given here", "verified_user", "organizations_organizationroleassignment_changelist"),
+                    _own("Given in projects", "admin_panel_settings", "projects_projectroleassignment_changelist"),
                 ],
             },
             {
                 "title": "Usage",
                 "items": [
                     _own("Requests", "receipt_long", "usage_usagerecord_changelist"),
+                    _own("Rate limits", "speed", "quotas_ratelimit_changelist"),
                     _own("Audit log", "history", "audit_auditevent_changelist"),
                 ],
             },

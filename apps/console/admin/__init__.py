@@ -3,6 +3,7 @@
 from apps.console.admin import (
     groups,
     invites,
+    limits,
     members,
     organizations,
     project_members,
@@ -14,6 +15,7 @@ from apps.console.admin import (
 __all__ = [
     "groups",
     "invites",
+    "limits",
     "members",
     "organizations",
     "project_members",

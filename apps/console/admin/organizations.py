@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from django import forms
 from django.conf import settings as configured
@@ -122,7 +122,7 @@ class OrganizationAdmin(PlaceAdmin):
         ("Facts", {"fields": ("public_id", "is_personal", "created_at", "updated_at", "deleted_at")}),
     )
     add_fieldsets = ((None, {"fields": ("name", "owner")}),)
-    actions = ("remove",)
+    actions: ClassVar[tuple[str, ...]] = ("remove",)
     actions_detail = ("invite", "transfer", "remove_one", "restore_one")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Organization]:

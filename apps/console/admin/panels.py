@@ -24,7 +24,7 @@ Columns = tuple[tuple[str, Callable[[Any], Any]], ...]
 
 class Panel(NamedTuple):
     """
-    A tab: which rows of a model it shows, newest first, and what of them.
+    A tab: which rows of a model's list it shows, newest first, and what of them.
 
     `add`: what the button that makes one says, for the ones that are made on a form of their own.
     """
@@ -33,7 +33,7 @@ class Panel(NamedTuple):
     title: str
     model: type[Model]
     columns: Columns
-    rows: Callable[[Any], QuerySet[Any]]
+    rows: Callable[[QuerySet[Any], Any], QuerySet[Any]]
     add: str = ""
 
 
@@ -48,6 +48,14 @@ class Tab(NamedTuple):
     is_active: bool
 
 
+def _in_organization(rows: QuerySet[Any], place: Any) -> QuerySet[Any]:
+    return rows.filter(organization=place)
+
+
+def _in_project(rows: QuerySet[Any], place: Any) -> QuerySet[Any]:
+    return rows.filter(organization=place.organization_id, project=place)
+
+
 ORGANIZATION_PANELS = (
     Panel(
         "people",
@@ -59,7 +67,7 @@ ORGANIZATION_PANELS = (
             ("Role", lambda row: row.role),
             ("Since", lambda row: row.created_at),
         ),
-        lambda place: Membership.objects.in_organization(place.pk).select_related("user", "organization"),
+        _in_organization,
         "Add a member",
     ),
     Panel(
@@ -72,7 +80,7 @@ ORGANIZATION_PANELS = (
             ("State", lambda row: "deleted" if row.deleted_at else row.status),
             ("Made", lambda row: row.created_at),
         ),
-        lambda place: Project.objects.in_organization(place.pk),
+        _in_organization,
         "New project",
     ),
     Panel(
@@ -87,7 +95,7 @@ ORGANIZATION_PANELS = (
             ("State", lambda row: row.status),
             ("Last used", lambda row: row.last_used_at or "never"),
         ),
-        lambda place: ApiKey.objects.in_organization(place.pk).select_related("project"),
+        _in_organization,
         "New key",
     ),
     Panel(
@@ -101,7 +109,7 @@ ORGANIZATION_PANELS = (
             ("Sent", lambda row: row.sent_at or row.created_at),
             ("Good until", lambda row: row.expires_at),
         ),
-        lambda place: Invite.objects.in_organization(place.pk),
+        _in_organization,
         "Invite people",
     ),
     Panel(
@@ -109,7 +117,7 @@ ORGANIZATION_PANELS = (
         "Groups",
         Group,
         (("Group", lambda row: row.name), ("Made", lambda row: row.created_at)),
-        lambda place: Group.objects.in_organization(place.pk),
+        _in_organization,
         "New group",
     ),
     Panel(
@@ -121,7 +129,7 @@ ORGANIZATION_PANELS = (
             ("For", lambda row: row.resource_type),
             ("May", lambda row: ", ".join(row.permissions)),
         ),
-        lambda place: CustomRole.objects.in_organization(place.pk),
+        _in_organization,
         "New role",
     ),
     Panel(
@@ -135,7 +143,7 @@ ORGANIZATION_PANELS = (
             ("On", lambda row: row.target_id),
             ("From", lambda row: row.address),
         ),
-        lambda place: AuditEvent.objects.in_organization(place.public_id),
+        lambda rows, place: rows.filter(organization=place.public_id),
     ),
 )
 
@@ -149,7 +157,7 @@ PROJECT_PANELS = (
             ("Role", lambda row: row.role),
             ("Since", lambda row: row.created_at),
         ),
-        lambda place: ProjectMembership.objects.filter(project=place).select_related("membership__user"),
+        _in_project,
         "Add a member",
     ),
     Panel(
@@ -157,7 +165,7 @@ PROJECT_PANELS = (
         "Keys",
         ApiKey,
         ORGANIZATION_PANELS[2].columns[:3] + ORGANIZATION_PANELS[2].columns[4:],
-        lambda place: ApiKey.objects.in_project(place.pk),
+        _in_project,
         "New key",
     ),
     Panel(
@@ -170,7 +178,7 @@ PROJECT_PANELS = (
             ("State", lambda row: "active" if row.is_active else "disabled"),
             ("Made", lambda row: row.created_at),
         ),
-        lambda place: ServiceAccount.objects.filter(project=place),
+        _in_project,
         "New service account",
     ),
     Panel(
@@ -178,7 +186,7 @@ PROJECT_PANELS = (
         "Audit",
         AuditEvent,
         ORGANIZATION_PANELS[-1].columns,
-        lambda place: AuditEvent.objects.in_organization(place.organization.public_id).filter(project=place.public_id),
+        lambda rows, place: rows.filter(organization=place.organization.public_id, project=place.public_id),
     ),
 )
 
@@ -206,7 +214,11 @@ def tabs_of(request: HttpRequest, admin: OperatorAdmin, panels: tuple[Panel, ...
 
 def table_of(request: HttpRequest, admin: OperatorAdmin, panel: Panel, place: Any) -> dict[str, Any]:
     """Return a page of a panel's rows for its template."""
-    pages = InfinitePaginator(panel.rows(place), PER_PAGE)
+    listed = admin.admin_site.get_model_admin(panel.model)
+    rows_here = panel.rows(listed.get_queryset(request), place).order_by("-created_at", "-id")
+    if isinstance(listed.list_select_related, tuple):
+        rows_here = rows_here.select_related(*listed.list_select_related)
+    pages = InfinitePaginator(rows_here, PER_PAGE)
     try:
         page = pages.page(request.GET.get("p", 1))
     except InvalidPage:

@@ -142,7 +142,13 @@ class AssignmentAdmin(RemovableAdmin):
         "": ("membership__user__email__startswith",),
     }
     search_help_text = "The beginning of an e-mail address, or a whole role_, group_, org_ or user_ id."
-    list_select_related = ("organization", "role", "group", "membership__user", "membership__organization")
+    list_select_related: ClassVar[tuple[str, ...]] = (
+        "organization",
+        "role",
+        "group",
+        "membership__user",
+        "membership__organization",
+    )
     autocomplete_fields: ClassVar[tuple[str, ...]] = ("role", "membership", "group")
     ordering = ("-id",)
     removal = "These roles are taken away."
@@ -171,7 +177,7 @@ class AssignmentAdmin(RemovableAdmin):
         return super().get_form(request, obj, **(kwargs if obj else {**kwargs, "form": self.form}))
 
     def history_id(self, obj: Any) -> str:
-        return given_entry(obj, self.form.kind).id  # type: ignore[attr-defined]
+        return given_entry(obj, self.form.kind).id
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         to = obj.membership or obj.group
@@ -186,7 +192,7 @@ class AssignmentAdmin(RemovableAdmin):
         role_assignments.take_role(
             place=self.place(row),
             of=row.membership or row.group,
-            entry=given_entry(row, self.form.kind),  # type: ignore[attr-defined]
+            entry=given_entry(row, self.form.kind),
             grants=self.grants_in(request, row.organization),
             actor=actor,
         )

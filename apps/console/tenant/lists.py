@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db.models import Model
 
@@ -18,6 +18,7 @@ from apps.console.admin.projects import ProjectAdmin
 from apps.console.admin.roles import CustomRoleAdmin, OrganizationAssignmentAdmin, ProjectAssignmentAdmin
 from apps.console.admin.service_accounts import ServiceAccountAdmin
 from apps.console.tenant.keys import TenantApiKeyAdmin
+from apps.console.tenant.limits import TenantRateLimitAdmin
 from apps.console.tenant.scoped import ScopedMixin, scoped
 from apps.console.tenant.site import site
 from apps.core.admin import OperatorAdmin
@@ -31,6 +32,7 @@ from apps.organizations.models import (
     OrganizationRoleAssignment,
 )
 from apps.projects.models import Project, ProjectMembership, ProjectRoleAssignment, ServiceAccount
+from apps.quotas.models import RateLimit
 from apps.usage.admin import UsageRecordAdmin
 from apps.usage.models import UsageRecord
 
@@ -39,7 +41,7 @@ class TenantOrganizationAdmin(ScopedMixin, OrganizationAdmin):
     """One's own organization. There is no list of one."""
 
     tenant_path = "pk"
-    actions = ()
+    actions: ClassVar[tuple[str, ...]] = ()
 
     def changelist_view(self, request: Any, extra_context: Any = None) -> Any:
         return site.index(request)
@@ -58,6 +60,7 @@ LISTS: dict[type[Model], type[OperatorAdmin]] = {
     OrganizationRoleAssignment: scoped(OrganizationAssignmentAdmin, model=OrganizationRoleAssignment),
     ProjectRoleAssignment: scoped(ProjectAssignmentAdmin, model=ProjectRoleAssignment),
     ServiceAccount: scoped(ServiceAccountAdmin, model=ServiceAccount),
+    RateLimit: TenantRateLimitAdmin,
     UsageRecord: scoped(UsageRecordAdmin, model=UsageRecord),
     AuditEvent: scoped(AuditEventAdmin, "organization", model=AuditEvent),
 }

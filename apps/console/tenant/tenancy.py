@@ -23,6 +23,7 @@ from apps.organizations.models import (
 from apps.organizations.rights import organization_rights
 from apps.organizations.roles import Scope
 from apps.projects.models import Project, ProjectMembership, ProjectRoleAssignment, ServiceAccount
+from apps.quotas.models import RateLimit
 from apps.usage.models import UsageRecord
 
 _SESSION_KEY = "organization_site"
@@ -74,6 +75,12 @@ RIGHTS: dict[type[Model], dict[str, Scope]] = {
     },
     OrganizationRoleAssignment: {"view": Scope.ROLES_READ, "add": Scope.ROLES_WRITE, "delete": Scope.ROLES_WRITE},
     ProjectRoleAssignment: {"view": Scope.ROLES_READ, "add": Scope.ROLES_WRITE, "delete": Scope.ROLES_WRITE},
+    RateLimit: {
+        "view": Scope.RATE_LIMITS_READ,
+        "add": Scope.RATE_LIMITS_WRITE,
+        "change": Scope.RATE_LIMITS_WRITE,
+        "delete": Scope.RATE_LIMITS_WRITE,
+    },
     UsageRecord: {"view": Scope.USAGE_READ},
     AuditEvent: {"view": Scope.AUDIT_LOGS_READ},
 }
