@@ -14,12 +14,17 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from unfold.decorators import action, display
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminSelectWidget
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+)
 
 from apps.accounts.reauthentication import ask_again
 from apps.accounts.sessions import actor_of
 from apps.api_keys import services
-from apps.api_keys.models import ApiKey
+from apps.api_keys.addresses import MAX_ADDRESSES, normalized
+from apps.api_keys.models import WIDE, ApiKey
 from apps.api_keys.tokens import KeyKind
 from apps.audit.history import AuditedAdmin
 from apps.core.errors import AppError
@@ -63,14 +68,20 @@ class PermissionFilter(admin.SimpleListFilter):
     parameter_name = "permissions"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(Permission.READ, "read only"), (Permission.WRITE, "write")]
+        return [(Permission.READ, "read only"), (Permission.WRITE, "write"), (Permission.ADMIN, "admin")]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        changing = Q()
-        for scope in frozenset(Scope) - PERMISSION_SCOPES[Permission.READ]:
-            changing |= Q(scopes__icontains=f'"{scope}"')  # as text: SQLite cannot look into a list
-        found = {str(Permission.READ): ~changing, str(Permission.WRITE): changing}.get(self.value() or "")
+        read, write, everything = (PERMISSION_SCOPES[word] for word in Permission)
+        changing, governing = _having(everything - read), _having(everything - write)
+        found = {"read": ~changing, "write": changing & ~governing, "admin": governing}.get(self.value() or "")
         return queryset if found is None else queryset.filter(found)
+
+
+def _having(scopes: frozenset[Scope]) -> Q:
+    found = Q()
+    for scope in scopes:
+        found |= Q(scopes__icontains=f'"{scope}"')  # as text: SQLite cannot look into a list
+    return found
 
 
 class UseFilter(admin.SimpleListFilter):
@@ -92,32 +103,103 @@ class UseFilter(admin.SimpleListFilter):
 
 
 class NewKeyForm(forms.ModelForm):
-    """A key's secret is made by the service, so the form only says whose key it is and what it may do."""
+    """
+    A key's secret is made by the service, so the form only says whose key it is, where, and what it may do.
+
+    The kind decides what is asked: an organization, a service account, or else a project; and whose
+    key it is, but for a service account's.
+    """
 
     scopes = forms.MultipleChoiceField(
         choices=[(scope.value, scope.value) for scope in Scope],
+        required=False,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
-        initial=[scope.value for scope in Scope],
+        help_text="None: all that such a key can have and its owner may.",
+    )
+    allowed_addresses = forms.CharField(
+        required=False,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+        help_text="Addresses and networks it may be used from, one a line. Empty: from anywhere.",
+    )
+    allowed_models = forms.CharField(
+        required=False,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+        help_text="Models it may call, one a line. Empty: all that its project may.",
     )
 
     class Meta:
         model = ApiKey
-        fields = ("kind", "name", "project", "user", "scopes", "expires_at")
+        fields = (
+            "kind",
+            "name",
+            "description",
+            "organization",
+            "project",
+            "service_account",
+            "user",
+            "scopes",
+            "expires_at",
+            "allowed_addresses",
+            "allowed_models",
+        )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["organization"].required = False
+        self.fields["organization"].help_text = "For admin and organization keys, which are good in all of it."
+        self.fields["project"].help_text = "For user, project and ephemeral keys."
+        self.fields["service_account"].help_text = "For service account keys, instead of a project and a user."
+
+    def clean_allowed_addresses(self) -> list[str]:
+        lines: list[str] = self.cleaned_data["allowed_addresses"].split()
+        if len(lines) > MAX_ADDRESSES:
+            raise ValidationError(f"At most {MAX_ADDRESSES} are read.")
+        try:
+            return normalized(lines)
+        except ValueError as problem:
+            raise ValidationError(f"Not an address or network: {problem}.") from None
+
+    def clean_allowed_models(self) -> list[str] | None:
+        return sorted(set(self.cleaned_data["allowed_models"].split())) or None
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
-        try:
-            services.check_end(KeyKind(cleaned.get("kind", KeyKind.USER)), cleaned.get("expires_at"))
-        except AppError as refusal:
-            raise ValidationError({"expires_at": refusal.message}) from None
-        if {"project", "user", "scopes"} <= cleaned.keys():
-            try:
-                rights = services.rights_of(services.Holder(cleaned["user"]), cleaned["project"])
-            except AppError as refusal:
-                raise ValidationError({"user": refusal.message}) from None
-            if lacking := set(cleaned["scopes"]) - rights:
-                raise ValidationError({"scopes": f"The user lacks: {', '.join(sorted(lacking))}."})
+        if not self.errors:
+            kind = KeyKind(cleaned["kind"])
+            _settle_place(kind, cleaned)
+            _check_rights(kind, cleaned)
         return cleaned
+
+
+def _settle_place(kind: KeyKind, cleaned: dict[str, Any]) -> None:
+    """Leave in a form's data the place and the holder that a kind has. Raises ValidationError for one too few."""
+    needed = {"organization"} if kind in WIDE else {"project"}
+    needed = {"service_account"} if kind is KeyKind.SERVICE_ACCOUNT else {*needed, "user"}
+    for name in ("organization", "project", "service_account", "user"):
+        if name in needed and cleaned[name] is None:
+            raise ValidationError({name: f"A key of kind '{kind}' needs one."})
+        if name not in needed and cleaned[name] is not None:
+            raise ValidationError({name: f"A key of kind '{kind}' has none of its own."})
+    if kind is KeyKind.SERVICE_ACCOUNT:
+        cleaned["project"] = cleaned["service_account"].project
+    if kind not in WIDE:
+        cleaned["organization"] = cleaned["project"].organization
+
+
+def _check_rights(kind: KeyKind, cleaned: dict[str, Any]) -> None:
+    holder = services.Holder(user=cleaned["user"], service_account=cleaned["service_account"])
+    field = "service_account" if cleaned["service_account"] else "user"
+    try:
+        rights = services.rights_of(holder, cleaned["project"] or cleaned["organization"]) & services.CAN_HOLD[kind]
+        if not rights:
+            raise ValidationError({field: "There it may do nothing that such a key could."})
+        field = "expires_at"
+        if kind is not KeyKind.EPHEMERAL or cleaned["expires_at"] is not None:
+            services.check_end(kind, cleaned["expires_at"])
+    except AppError as refusal:
+        raise ValidationError({field: refusal.message}) from None
+    if lacking := set(cleaned["scopes"]) - rights:
+        raise ValidationError({"scopes": f"Such a key, or its owner, lacks: {', '.join(sorted(lacking))}."})
 
 
 @admin.register(ApiKey)
@@ -131,7 +213,7 @@ class ApiKeyAdmin(AuditedAdmin):
         "may",
         "organization",
         "project_name",
-        "user",
+        "holder",
         "state",
         "last_used_at",
     )
@@ -145,8 +227,8 @@ class ApiKeyAdmin(AuditedAdmin):
         "": ("name__startswith",),
     }
     search_help_text = "The beginning of a name or a key_ id, its user's e-mail address, or a user_, org_ or proj_ id."
-    list_select_related = ("organization", "project", "user")
-    autocomplete_fields = ("project", "user")
+    list_select_related = ("organization", "project", "user", "service_account")
+    autocomplete_fields = ("organization", "project", "service_account", "user")
     ordering = ("-id",)
     actions = ("rotate", "revoke")
     actions_detail = ("rotate_one",)
@@ -155,10 +237,15 @@ class ApiKeyAdmin(AuditedAdmin):
         "redacted_value",
         "kind",
         "name",
+        "description",
         "organization",
         "project",
         "user",
+        "service_account",
+        "parent",
         "scopes",
+        "allowed_addresses",
+        "allowed_models",
         "created_at",
         "expires_at",
         "revoked_at",
@@ -177,6 +264,10 @@ class ApiKeyAdmin(AuditedAdmin):
     @display(description="May")
     def may(self, key: ApiKey) -> str:
         return ", ".join(key.permissions) or "nothing"
+
+    @display(description="Holder")
+    def holder(self, key: ApiKey) -> str:
+        return str(key.service_account or key.user or "nobody any more")
 
     @display(description="Project")
     def project_name(self, key: ApiKey) -> str:
@@ -237,10 +328,13 @@ class ApiKeyAdmin(AuditedAdmin):
             kind=KeyKind(obj.kind),
             name=obj.name,
             place=obj.project or obj.organization,
-            holder=services.Holder(obj.user),
-            scopes=[Scope(scope) for scope in form.cleaned_data["scopes"]],
+            holder=services.Holder(obj.user, obj.service_account),
+            scopes=[Scope(scope) for scope in form.cleaned_data["scopes"]] or None,
             actor=actor_of(request.user),  # type: ignore[arg-type]
             expires_at=obj.expires_at,
+            allowed_addresses=form.cleaned_data["allowed_addresses"],
+            allowed_models=form.cleaned_data["allowed_models"],
+            description=obj.description,
         )
         obj.__dict__.update(made.__dict__)
         request.new_key = (made, token)  # type: ignore[attr-defined]  # for the page right after, and nowhere else

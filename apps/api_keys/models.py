@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hmac
+from collections.abc import Collection
 from typing import ClassVar, Self
 
 from django.conf import settings
@@ -35,6 +36,11 @@ class ApiKeyQuerySet(TenantQuerySet):
     def of_project(self) -> Self:
         """Keys a project's people share: its own and its service accounts'. Personal ones are nobody else's."""
         return self.filter(kind__in=(KeyKind.PROJECT, KeyKind.SERVICE_ACCOUNT))
+
+    def held_by(self, *, ids: Collection[str] = (), emails: Collection[str] = ()) -> Self:
+        """Keys of people, by their ids or addresses, and of service accounts, by their ids."""
+        people = Q(user_id__in=ids) | Q(user__email__in=emails)
+        return self.filter(people & Q(service_account=None) | Q(service_account__public_id__in=ids))
 
     def unrevoked(self) -> Self:
         """Keys nobody deleted."""
@@ -107,9 +113,7 @@ class ApiKey(EpochModel):
         related_name="api_keys",
         help_text="Its owner, or who made it.",
     )
-    service_account = models.ForeignKey(
-        ServiceAccount, models.CASCADE, null=True, blank=True, related_name="api_keys", editable=False
-    )
+    service_account = models.ForeignKey(ServiceAccount, models.CASCADE, null=True, blank=True, related_name="api_keys")
     parent = models.ForeignKey("self", models.CASCADE, null=True, blank=True, related_name="children", editable=False)
     description = models.CharField(max_length=1024, blank=True)
     digest = models.CharField(max_length=64, unique=True, editable=False)

@@ -6,8 +6,7 @@ import datetime
 from typing import Any
 
 from django.utils import timezone
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -23,19 +22,13 @@ from apps.core.http.serializers import StrictSerializer
 from apps.organizations.actors import actor_of_caller, user_behind
 from apps.organizations.roles import ProjectRole, Scope
 from apps.projects.models import NO_ROLE, ServiceAccount
+from apps.projects.openapi import CURSORS, ListSerializer
 from apps.projects.scoping import ProjectView
 
 KIND = "organization.project.service_account"
 
 _TAGS = ["Service accounts"]
 _ROLES = [*(role.value for role in ProjectRole), NO_ROLE]
-_CURSORS = [
-    OpenApiParameter("limit", OpenApiTypes.INT, description="1 to 100, 20 by default."),
-    OpenApiParameter("after", OpenApiTypes.STR, description="The last id of the page before."),
-    OpenApiParameter("before", OpenApiTypes.STR, description="The first id of the page after."),
-    OpenApiParameter("order", OpenApiTypes.STR, enum=["asc", "desc"]),
-    OpenApiParameter("offset", OpenApiTypes.INT, description="Instead of a cursor."),
-]
 _ACCOUNT = {
     "id": "sa_4Xn0b1Jq8sT2vW5yZ7aC9dE3",
     "object": KIND,
@@ -54,7 +47,15 @@ _KEY = {
     "key": _SECRET,
 }
 _PAGE = {"object": "list", "data": [_ACCOUNT], "first_id": _ACCOUNT["id"], "last_id": _ACCOUNT["id"]}
-_LIST = {**_PAGE, "has_more": False, "next_after": None, "total": 1, "service_accounts": [_ACCOUNT]}
+_LIST = {
+    **_PAGE,
+    "has_more": False,
+    "next_after": None,
+    "total": 1,
+    "limit": 20,
+    "offset": 0,
+    "service_accounts": [_ACCOUNT],
+}
 _GONE = {"id": _ACCOUNT["id"], "object": f"{KIND}.deleted", "deleted": True}
 _ACCOUNT_EXAMPLE = OpenApiExample("An account", value=_ACCOUNT, response_only=True)
 _CHANGE_EXAMPLE = OpenApiExample("Another role", value={"role": "viewer"}, request_only=True)
@@ -119,15 +120,9 @@ class CreatedAccount(AccountSerializer):
     api_key = AccountKeySerializer(allow_null=True)
 
 
-class AccountList(serializers.Serializer[Any]):
-    object = serializers.CharField(default="list")
+class AccountList(ListSerializer):
     data = AccountSerializer(many=True)  # type: ignore[assignment]  # the contract's key shadows DRF's attribute
     service_accounts = AccountSerializer(many=True)
-    first_id = serializers.CharField(allow_null=True)
-    last_id = serializers.CharField(allow_null=True)
-    has_more = serializers.BooleanField()
-    next_after = serializers.CharField(allow_null=True)
-    total = serializers.IntegerField()
 
 
 class DeletedAccount(serializers.Serializer[Any]):
@@ -156,7 +151,7 @@ class ServiceAccountsView(_AccountsView):
         operation_id="listServiceAccounts",
         summary="List a project's service accounts",
         tags=_TAGS,
-        parameters=_CURSORS,
+        parameters=CURSORS,
         responses={200: AccountList},
         examples=[OpenApiExample("Accounts", value=_LIST, response_only=True)],
     )

@@ -1,5 +1,6 @@
 from django.urls import path
 
+from apps.api_keys.audit_views import AuditLogsView
 from apps.api_keys.identity_views import MeView, UserProfileView, ValidateApiKeyView, ValidateView
 from apps.api_keys.organization_views import (
     AdminKeyRotationView,
@@ -36,6 +37,7 @@ user_urlpatterns = [
 ]
 _IN_PROJECT = "projects/<str:project_id>/api_keys"
 organization_urlpatterns = [
+    path("audit_logs", AuditLogsView.as_view()),
     path("admin_api_keys", AdminKeysView.as_view()),
     path("admin_api_keys/<str:key_id>", AdminKeyView.as_view()),
     path("admin_api_keys/<str:key_id>/rotate", AdminKeyRotationView.as_view()),

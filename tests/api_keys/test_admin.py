@@ -12,14 +12,15 @@ from django.test import Client
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.api_keys.models import ApiKey
-from apps.api_keys.services import revoke_key
-from apps.api_keys.tokens import KeyKind
+from apps.api_keys.models import WIDE, ApiKey
+from apps.api_keys.services import CAN_HOLD, revoke_key
+from apps.api_keys.tokens import PREFIXES, KeyKind
 from apps.audit.models import AuditEvent
 from apps.audit.services import SYSTEM
 from apps.organizations.principal import CALLING
-from apps.organizations.roles import READING
-from tests.api_keys.conftest import Caller
+from apps.organizations.roles import READING, Role
+from apps.projects.models import ServiceAccount
+from tests.api_keys.conftest import Caller, join, sign_up
 
 KEYS = "/admin/api_keys/apikey/"
 SIGN_IN = "apps.accounts.backends.ProvenAddressBackend"
@@ -123,6 +124,77 @@ def test_what_operators_do_to_keys_is_audited(operator: Client, ada: Caller):
     ]
 
 
+def new_key(ada: Caller, kind: KeyKind, **changes: Any) -> dict[str, Any]:
+    """The form for a key of a kind, with what that kind needs."""
+    form = {"kind": kind.value, "name": "Made", "description": "d", "user": ada.user.pk}
+    if kind in WIDE:
+        return {**form, "organization": ada.organization.pk, **changes}
+    if kind is KeyKind.SERVICE_ACCOUNT:
+        account = ServiceAccount.objects.create(organization=ada.organization, project=ada.project, name="robot")
+        return {**form, "user": "", "service_account": account.pk, **changes}
+    return {**form, "project": ada.project.pk, **changes}
+
+
+@pytest.mark.parametrize("kind", list(KeyKind))
+def test_an_operator_makes_keys_of_every_kind(operator: Client, ada: Caller, kind: KeyKind):
+    form = new_key(ada, kind, allowed_addresses="192.0.2.7\r\n10.0.0.0/8", allowed_models="b\na")
+    page = operator.post(f"{KEYS}add/", form)
+    key = ApiKey.objects.get()
+    [token] = set(re.findall(PREFIXES[kind] + r"\w{38}", page.content.decode()))
+    assert (page.status_code, for_token(token), key.kind, key.description) == (200, key, kind, "d")
+    assert (key.organization, key.project) == (ada.organization, None if kind in WIDE else ada.project)
+    assert (key.user is None) is (key.service_account is not None) is (kind is KeyKind.SERVICE_ACCOUNT)
+    assert (key.rights, key.allowed_addresses, key.allowed_models) == (
+        CAN_HOLD[kind], ["10.0.0.0/8", "192.0.2.7"], ["a", "b"],
+    )  # fmt: skip
+    assert (key.expires_at is not None) is (kind is KeyKind.EPHEMERAL)
+    assert AuditEvent.objects.get(target_id=key.public_id).actor_label == "op@example.com"
+    rotated = operator.post(f"{KEYS}{key.pk}/rotate/", {"overlap": 0}).content.decode()
+    [newer] = set(re.findall(PREFIXES[kind] + r"\w{38}", rotated))
+    assert (for_token(token), for_token(newer)) == (None, key)
+    operator.post(KEYS, {"action": "revoke", "_selected_action": [key.pk]})
+    assert for_token(newer) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "field"),
+    [
+        (KeyKind.ADMIN, {"organization": ""}, "organization"),
+        (KeyKind.ORGANIZATION, {"project": "its"}, "project"),
+        (KeyKind.ADMIN, {"user": ""}, "user"),
+        (KeyKind.PROJECT, {"project": ""}, "project"),
+        (KeyKind.PROJECT, {"organization": "its"}, "organization"),
+        (KeyKind.PROJECT, {"user": ""}, "user"),
+        (KeyKind.SERVICE_ACCOUNT, {"service_account": ""}, "service_account"),
+        (KeyKind.SERVICE_ACCOUNT, {"project": "its"}, "project"),
+        (KeyKind.PROJECT, {"scopes": ["projects.write"]}, "scopes"),
+        (KeyKind.EPHEMERAL, {"expires_at_0": "2030-01-01", "expires_at_1": "00:00"}, "expires_at"),
+        (KeyKind.USER, {"allowed_addresses": "10.0.0.5/8"}, "allowed_addresses"),
+        (KeyKind.USER, {"allowed_addresses": "192.0.2.7 " * 101}, "allowed_addresses"),
+        (KeyKind.USER, {"kind": "odd"}, "kind"),
+        (KeyKind.USER, {"user": "eve"}, "user"),
+    ],
+)
+def test_a_form_that_fits_no_key_makes_none(
+    operator: Client, ada: Caller, eve: Caller, kind: KeyKind, changes: dict[str, Any], field: str
+):
+    theirs = {"organization": ada.organization.pk, "project": ada.project.pk}
+    meant = {name: theirs[name] if value == "its" else value for name, value in changes.items()}
+    if meant.get("user") == "eve":
+        meant["user"] = eve.user.pk
+    page = operator.post(f"{KEYS}add/", new_key(ada, kind, **meant))
+    assert (page.status_code, list(page.context["adminform"].errors)) == (200, [field])
+    assert (ApiKey.objects.count(), AuditEvent.objects.filter(action="api_key.created").count()) == (0, 0)
+
+
+def test_a_kind_that_its_owner_could_not_use_is_not_made(operator: Client, ada: Caller):
+    bob = sign_up("bob@example.com")
+    join(bob.user, ada.organization, Role.VIEWER)
+    page = operator.post(f"{KEYS}add/", new_key(ada, KeyKind.EPHEMERAL, user=bob.user.pk, scopes=["inference"]))
+    assert list(page.context["adminform"].errors) == ["scopes"]
+    assert ApiKey.objects.count() == 0
+
+
 def test_one_key_too_many_is_said_and_not_made(operator: Client, ada: Caller, settings: Any):
     settings.MAX_KEYS_PER_USER = 1
     ada.with_key()
@@ -135,20 +207,22 @@ def test_one_key_too_many_is_said_and_not_made(operator: Client, ada: Caller, se
 @pytest.mark.parametrize(
     ("query", "found"),
     [
-        ({}, {"writer", "reader", "machine", "expired", "revoked"}),
+        ({}, {"writer", "reader", "machine", "expired", "revoked", "governor"}),
+        ({"kind__exact": "admin"}, {"governor"}),
         ({"kind__exact": "user"}, {"writer", "reader", "expired", "revoked"}),
         ({"kind__exact": "project"}, {"machine"}),
         ({"permissions": "read"}, {"reader"}),
         ({"permissions": "write"}, {"writer", "machine", "expired", "revoked"}),
-        ({"permissions": "odd"}, {"writer", "reader", "machine", "expired", "revoked"}),
-        ({"state": "active"}, {"writer", "reader", "machine"}),
+        ({"permissions": "admin"}, {"governor"}),
+        ({"permissions": "odd"}, {"writer", "reader", "machine", "expired", "revoked", "governor"}),
+        ({"state": "active"}, {"writer", "reader", "machine", "governor"}),
         ({"state": "expired"}, {"expired"}),
         ({"state": "revoked"}, {"revoked"}),
         ({"used": "day"}, {"reader"}),
         ({"used": "month"}, {"reader", "machine"}),
         ({"used": "before"}, {"expired"}),
-        ({"used": "never"}, {"writer", "revoked"}),
-        ({"used": "odd"}, {"writer", "reader", "machine", "expired", "revoked"}),
+        ({"used": "never"}, {"writer", "revoked", "governor"}),
+        ({"used": "odd"}, {"writer", "reader", "machine", "expired", "revoked", "governor"}),
         ({"state": "active", "permissions": "write", "kind__exact": "user", "used": "never"}, {"writer"}),
     ],
 )
@@ -157,6 +231,7 @@ def test_keys_are_found_by_what_they_are(operator: Client, ada: Caller, query: d
     reader = ada.with_key(name="reader", scopes=CALLING & READING).key
     machine = ada.with_key(name="machine", kind=KeyKind.PROJECT).key
     expired = ada.with_key(name="expired").key
+    ada.with_key(name="governor", kind=KeyKind.ADMIN)
     revoke_key(key=ada.with_key(name="revoked").key, actor=SYSTEM)
     ApiKey.objects.filter(pk=expired.pk).update(expires_at=timezone.now() - datetime.timedelta(days=1))
     for key, days in ((reader, 0), (machine, 7), (expired, 70)):
