@@ -22,7 +22,7 @@ from apps.core.http.serializers import StrictSerializer
 from apps.organizations.actors import actor_of_caller, user_behind
 from apps.organizations.roles import ProjectRole, Scope
 from apps.projects.models import NO_ROLE, ServiceAccount
-from apps.projects.openapi import CURSORS, ListSerializer
+from apps.projects.openapi import CURSORS, ListSerializer, page_of
 from apps.projects.scoping import ProjectView
 
 KIND = "organization.project.service_account"
@@ -45,16 +45,6 @@ _KEY = {
     "expires_at": None,
     "value": _SECRET,
     "key": _SECRET,
-}
-_PAGE = {"object": "list", "data": [_ACCOUNT], "first_id": _ACCOUNT["id"], "last_id": _ACCOUNT["id"]}
-_LIST = {
-    **_PAGE,
-    "has_more": False,
-    "next_after": None,
-    "total": 1,
-    "limit": 20,
-    "offset": 0,
-    "service_accounts": [_ACCOUNT],
 }
 _GONE = {"id": _ACCOUNT["id"], "object": f"{KIND}.deleted", "deleted": True}
 _ACCOUNT_EXAMPLE = OpenApiExample("An account", value=_ACCOUNT, response_only=True)
@@ -153,7 +143,7 @@ class ServiceAccountsView(_AccountsView):
         tags=_TAGS,
         parameters=CURSORS,
         responses={200: AccountList},
-        examples=[OpenApiExample("Accounts", value=_LIST, response_only=True)],
+        examples=[OpenApiExample("Accounts", value=page_of("service_accounts", _ACCOUNT), response_only=True)],
     )
     def get(self, request: Request, **_: Any) -> Response:
         accounts = ServiceAccount.objects.active_in(self.project)

@@ -40,6 +40,8 @@ class ListSerializer(serializers.Serializer[Any]):
     has_more = serializers.BooleanField()
     next_after = serializers.CharField(allow_null=True)
     total = serializers.IntegerField()
+    limit = serializers.IntegerField()
+    offset = serializers.IntegerField()
 
 
 class ProjectList(ListSerializer):
@@ -78,9 +80,10 @@ class DeletedModelPermissions(serializers.Serializer[Any]):
     deleted = serializers.BooleanField()
 
 
-def _page(named: str, row: dict[str, Any]) -> dict[str, Any]:
+def page_of(named: str, row: dict[str, Any]) -> dict[str, Any]:
+    """Return a list of one row, as an example."""
     ends = {"first_id": row["id"], "last_id": row["id"], "has_more": False, "next_after": None, "total": 1}
-    return {"object": "list", "data": [row], **ends, named: [row]}
+    return {"object": "list", "data": [row], **ends, "limit": 20, "offset": 0, named: [row]}
 
 
 _PROJECT = {
@@ -108,7 +111,7 @@ _USER = {
 _PERMISSIONS = {"object": "project.model_permissions", "mode": "allow_list", "model_ids": ["jan-v1-4b"]}
 
 PROJECT_EXAMPLE = OpenApiExample("A project", value=_PROJECT, response_only=True)
-PROJECTS_EXAMPLE = OpenApiExample("Projects", value=_page("projects", _PROJECT), response_only=True)
+PROJECTS_EXAMPLE = OpenApiExample("Projects", value=page_of("projects", _PROJECT), response_only=True)
 ARCHIVED_EXAMPLE = OpenApiExample(
     "Archived", value={**_PROJECT, "status": "archived", "archived_at": 1763800000}, response_only=True
 )
@@ -129,7 +132,7 @@ DELETED_PROJECT_EXAMPLE = OpenApiExample(
     status_codes=["200"],
 )
 USER_EXAMPLE = OpenApiExample("A member", value=_USER, response_only=True)
-USERS_EXAMPLE = OpenApiExample("Members", value=_page("users", _USER), response_only=True)
+USERS_EXAMPLE = OpenApiExample("Members", value=page_of("users", _USER), response_only=True)
 NEW_USER_EXAMPLE = OpenApiExample(
     "By e-mail address", value={"email": "ada@example.com", "role": "member"}, request_only=True
 )

@@ -280,6 +280,9 @@ def test_who_has_to_use_a_provider_still_has_to(acme: Organization, settings: An
     links, client = invite(), Client()
     follow(client, links.mailed)
     assert "People of example.com sign in with Corp." in sign_up(client).text
+    # Which leads back to the invite.
+    for page in ("signup", "login"):
+        assert "next=%2Faccounts%2Finvite%2F" in client.get(f"/accounts/{page}/", {"next": PAGE}).text
     assert not User.objects.get_queryset().filter(email=GRACE).exists()
 
 

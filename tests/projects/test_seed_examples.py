@@ -45,7 +45,8 @@ def test_create(project: Any):
 def test_list(curl: Curl, admin_key: str, project: Any):
     command = """curl -H "Authorization: Bearer <admin_token>" \\
 "http://localhost:8080/v1/organization/projects?status=active\""""
-    page = answered(curl(command, admin_token=admin_key), 200, {"projects", "total"})
+    page = answered(curl(command, admin_token=admin_key), 200, {"projects", "total", "limit", "offset"})
+    assert (page["limit"], page["offset"]) == (20, 0)
     assert set(page["projects"][0]) >= BRIEF
     assert page["projects"][0]["id"] == project["id"]
     paged = command.replace("status=active", "limit=1&offset=1")
