@@ -96,9 +96,13 @@ def remove_member(*, membership: Membership, giver: Giver, actor: Actor) -> None
 
 
 @transaction.atomic
-def leave(*, membership: Membership, actor: Actor, account_ends: bool = False) -> None:
-    """End a membership and what hangs on it, whoever it is. `account_ends`: for the deletion of the account."""
-    _record(Action.USER_DELETED, membership, actor, role=membership.role)
+def leave(*, membership: Membership, actor: Actor, account_ends: bool = False, **details: Any) -> None:
+    """
+    End a membership and what hangs on it, whoever it is.
+
+    `account_ends`: for the deletion of the account. `details` are written down with the event.
+    """
+    _record(Action.USER_DELETED, membership, actor, role=membership.role, **details)
     import_string(settings.ORGANIZATIONS_OFFBOARDER)(membership=membership, actor=actor, account_ends=account_ends)
     membership.delete()
 

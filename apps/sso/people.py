@@ -25,7 +25,8 @@ from apps.accounts.sessions import actor_of
 from apps.accounts.tokens import invalid_token
 from apps.audit.services import SYSTEM, Action, record
 from apps.core.errors import Conflict, Forbidden
-from apps.organizations.models import Membership
+from apps.organizations.members import leave
+from apps.organizations.models import Membership, Organization
 from apps.organizations.roles import Role
 from apps.sso.models import CLAIMED_ROLES, IdentityProvider, SSODomain, domain_of
 
@@ -269,34 +270,49 @@ def keep_membership(provider: IdentityProvider, user: User, claims: dict[str, An
     """
     Bring a user's place in the provider's organization in line with the claims.
 
-    With a role claim the claims decide, so a role that is gone ends the membership. Owners stay:
-    claims neither make nor end them.
+    With a role claim the claims decide, so a role that is gone ends the membership and its keys. Owners
+    stay: claims neither make nor end them.
     """
-    if provider.organization is None:
-        return
     wanted = _claimed_role(provider, claims)
-    found = Membership.objects.filter(user=user, organization=provider.organization).first()
-    if found is None and wanted is not None:
-        Membership.objects.create(user=user, organization=provider.organization, role=wanted)
-        action = Action.USER_ADDED
-    elif found is None or not provider.role_claim or found.role in (Role.OWNER, wanted):
+    if _stays(provider, _membership(provider, user), wanted):
         return
+    # The lock makes handing the organization on take its turn: who becomes an owner meanwhile stays one.
+    present = Organization.objects.present().select_for_update(no_key=True)
+    organization = present.filter(pk=provider.organization_id).first()
+    found = _membership(provider, user)
+    if organization is None or _stays(provider, found, wanted):
+        return
+    if found is None:
+        Membership.objects.create(user=user, organization=organization, role=wanted)
+        action = Action.USER_ADDED
     elif wanted is not None:
         Membership.objects.filter(pk=found.pk).update(role=wanted)
         action = Action.USER_UPDATED
     else:
-        found.delete()
-        action = Action.USER_DELETED
-    organization = provider.organization.public_id
+        leave(membership=found, actor=SYSTEM, provider=provider.slug)
+        return
     record(
         action,
         actor=SYSTEM,
-        organization=organization,
+        organization=organization.public_id,
         target_kind="user",
         target_id=user.pk,
         role=wanted,
         provider=provider.slug,
     )
+
+
+def _membership(provider: IdentityProvider, user: User) -> Membership | None:
+    found = Membership.objects.filter(user=user, organization=provider.organization_id)
+    membership: Membership | None = found.select_related("organization").first()
+    return membership
+
+
+def _stays(provider: IdentityProvider, found: Membership | None, wanted: Role | None) -> bool:
+    """Say whether a user's place is what the claims want, or none of their business."""
+    if found is None:
+        return wanted is None
+    return not provider.role_claim or found.role in (Role.OWNER, wanted)
 
 
 def _claimed_role(provider: IdentityProvider, claims: dict[str, Any]) -> Role | None:
