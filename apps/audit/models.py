@@ -7,9 +7,12 @@ take them along. Each organization's events, and the platform's, are a chain of 
 
 from __future__ import annotations
 
+import datetime
+from collections.abc import Iterable
 from typing import Any, ClassVar, Self
 
 from django.db import models
+from django.db.models import Q, QuerySet
 
 from apps.core.ids import PublicIdField
 
@@ -18,6 +21,34 @@ class AuditQuerySet(models.QuerySet["AuditEvent"]):
     def in_organization(self, organization: str) -> Self:
         """Events of an organization, by its public id."""
         return self.filter(organization=organization)
+
+    def with_actions(self, actions: Iterable[str]) -> Self:
+        return self.filter(action__in=list(actions))
+
+    def in_projects(self, projects: Iterable[str]) -> Self:
+        """Events of some projects, by their public ids."""
+        return self.filter(project__in=list(projects))
+
+    def by_actors(self, actors: Iterable[str], keys: QuerySet[Any]) -> Self:
+        """Events of people or keys, by their public ids, and those of more `keys`, whose ids it selects."""
+        return self.filter(Q(actor_id__in=list(actors)) | Q(actor_kind="api_key", actor_id__in=keys))
+
+    def by_addresses(self, emails: Iterable[str], keys: QuerySet[Any]) -> Self:
+        """Events of people, by the e-mail addresses they had, and those of `keys`, whose ids it selects."""
+        people = Q(actor_kind="user", actor_label__in=list(emails))
+        return self.filter(people | Q(actor_kind="api_key", actor_id__in=keys))
+
+    def on_targets(self, targets: Iterable[str]) -> Self:
+        return self.filter(target_id__in=list(targets))
+
+    def between(self, start: datetime.datetime | None, end: datetime.datetime | None) -> Self:
+        """Events from `start` on and before `end`."""
+        found = self if start is None else self.filter(created_at__gte=start)
+        return found if end is None else found.filter(created_at__lt=end)
+
+    def with_links(self) -> Self:
+        """Read each event's place in the chain along with it."""
+        return self.select_related("link")
 
 
 class AuditEvent(models.Model):

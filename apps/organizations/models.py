@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, ClassVar, Self
 
@@ -68,6 +69,9 @@ class TenantQuerySet(EpochQuerySet[Any]):
     def with_public_id(self, public_id: str) -> Any:
         """Return the row of this id among these, or None."""
         return self.filter(public_id=public_id).first() if "\x00" not in public_id else None
+
+    def with_public_ids(self, public_ids: Iterable[str]) -> Self:
+        return self.filter(public_id__in=list(public_ids))
 
 
 class TenantModel(EpochModel):

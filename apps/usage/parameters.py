@@ -10,14 +10,11 @@ from typing import NamedTuple
 from django.http import QueryDict
 
 from apps.core.errors import BadRequest
+from apps.core.http.parameters import MAX_SECONDS, flag, values, whole
 from apps.usage.queries import WIDTHS, Filters, Span
 
 # The default and the most buckets of a page, by their width.
 LIMITS = {"1m": (60, 1440), "1h": (24, 168), "1d": (7, 31)}
-MAX_VALUES = 100
-MAX_LENGTH = 255
-# The last second of the year 9999, which is the last that a date can be.
-MAX_SECONDS = 253_402_300_799
 
 
 class Asked(NamedTuple):
@@ -51,21 +48,8 @@ def read(query: QueryDict, groups: frozenset[str]) -> Asked:
             api_key_ids=_set(query, "api_key_ids"),
             models=_set(query, "models"),
         ),
-        is_batch=_flag(query, "batch"),
+        is_batch=flag(query, "batch"),
     )
-
-
-def values(query: QueryDict, name: str) -> tuple[str, ...] | None:
-    """Return a list: `name=a&name=b`, `name[]=a&name[]=b` or `name=a,b`. None if it was not sent. Raises BadRequest."""
-    sent = [*query.getlist(name), *query.getlist(f"{name}[]")]
-    if not sent:
-        return None
-    found = tuple(dict.fromkeys(part.strip() for text in sent for part in text.split(",")))
-    if len(found) > MAX_VALUES:
-        raise BadRequest(f"'{name}' may hold {MAX_VALUES} values at most.", param=name)
-    if any(not 0 < len(value) <= MAX_LENGTH or "\x00" in value for value in found):
-        raise BadRequest(f"Each value of '{name}' must have 1 to {MAX_LENGTH} characters.", param=name)
-    return found
 
 
 def cursor_of(start: int) -> str:
@@ -103,19 +87,10 @@ def _set(query: QueryDict, name: str) -> frozenset[str] | None:
     return None if found is None else frozenset(found)
 
 
-def _flag(query: QueryDict, name: str) -> bool | None:
-    text = query.get(name)
-    if text not in (None, "true", "false"):
-        raise BadRequest(f"'{name}' must be true or false.", param=name)
-    return None if text is None else text == "true"
-
-
 def _whole(query: QueryDict, name: str, low: int, high: int, default: int | None = None) -> int:
-    text = query.get(name)
-    if text is None:
-        if default is None:
-            raise BadRequest(f"You must provide '{name}'.", code="missing_required_parameter", param=name)
-        return default
-    if not (text.isascii() and text.isdecimal() and len(text) <= 12 and low <= int(text) <= high):
-        raise BadRequest(f"'{name}' must be a whole number from {low} to {high}.", param=name)
-    return int(text)
+    found = whole(query, name, low, high)
+    if found is None:
+        found = default
+    if found is None:
+        raise BadRequest(f"You must provide '{name}'.", code="missing_required_parameter", param=name)
+    return found

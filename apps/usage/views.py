@@ -10,6 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.core.http.parameters import values
 from apps.organizations.principal import Principal
 from apps.organizations.roles import Scope
 from apps.organizations.scoping import OrganizationView
@@ -81,7 +82,7 @@ class UsageView(OrganizationView):
             raise principal.refusal(scope)
 
     def _named(self, principal: Principal) -> frozenset[str]:
-        named = parameters.values(self.request.GET, "project_ids")
+        named = values(self.request.GET, "project_ids")
         if named is not None:
             return frozenset(named)
         return frozenset({principal.project_public_id} if "openai-project" in self.request.headers else ())
