@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import json
+import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import httpx2
 import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.backends.db import SessionStore
@@ -17,6 +20,9 @@ from apps.api_keys.tokens import KeyKind
 from apps.organizations.models import Membership, Organization
 from apps.organizations.roles import Role
 from apps.projects.models import Project, ServiceAccount
+from tests.server import Server
+
+Curl = Callable[..., httpx2.Response]
 
 
 @dataclass
@@ -84,3 +90,34 @@ def eve(db: None) -> Caller:
 def guest(db: None) -> Caller:
     made = Client().post("/v1/auth/guest-login").json()
     return Caller(User.objects.get(pk=made["user_id"]), made["access_token"])
+
+
+@pytest.fixture
+def curl(live: Server) -> Curl:
+    """Do what a curl command says, at this server; `<words>` in it are replaced."""
+
+    def run(command: str, **words: Any) -> httpx2.Response:
+        for name, value in words.items():
+            command = command.replace(f"<{name}>", str(value))
+        arguments = shlex.split(command.replace("\\\n", " "))
+        assert arguments.pop(0) == "curl"
+        method, url, headers, body = None, "", {}, None
+        while arguments:
+            word = arguments.pop(0)
+            if word == "-X":
+                method = arguments.pop(0)
+            elif word == "-H":
+                name, _, value = arguments.pop(0).partition(": ")
+                headers[name] = value
+            elif word == "-d":
+                body = arguments.pop(0).encode()
+            else:
+                url = word
+        host = url.split("/")[2]
+        assert host in ("localhost:8080", "localhost:8000")
+        method = method or ("POST" if body is not None else "GET")
+        if body is not None:  # as curl has it
+            headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
+        return httpx2.request(method, url.replace(f"http://{host}", live.base_url), headers=headers, content=body)
+
+    return run

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx2
 import pytest
 
+from tests.api_keys.conftest import Curl
 from tests.parts.issuer import answer_at, mock_provider, put_user
 from tests.server import OPERATOR, Server
 
@@ -18,38 +18,6 @@ pytestmark = pytest.mark.e2e
 TOKENS = {"access_token", "refresh_token", "expires_in", "token_type"}
 PROFILE = {"id", "email", "name", "picture", "is_guest", "created_at", "updated_at"}
 CHAT = """-d '{"model": "plain", "messages": [{"role": "user", "content": "Hello!"}]}'"""
-Curl = Callable[..., httpx2.Response]
-
-
-@pytest.fixture
-def curl(live: Server) -> Curl:
-    """Do what a curl command says, at this server; `<words>` in it are replaced."""
-
-    def run(command: str, **words: Any) -> httpx2.Response:
-        for name, value in words.items():
-            command = command.replace(f"<{name}>", str(value))
-        arguments = shlex.split(command.replace("\\\n", " "))
-        assert arguments.pop(0) == "curl"
-        method, url, headers, body = None, "", {}, None
-        while arguments:
-            word = arguments.pop(0)
-            if word == "-X":
-                method = arguments.pop(0)
-            elif word == "-H":
-                name, _, value = arguments.pop(0).partition(": ")
-                headers[name] = value
-            elif word == "-d":
-                body = arguments.pop(0).encode()
-            else:
-                url = word
-        host = url.split("/")[2]
-        assert host in ("localhost:8080", "localhost:8000")
-        method = method or ("POST" if body is not None else "GET")
-        if body is not None:  # as curl has it
-            headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
-        return httpx2.request(method, url.replace(f"http://{host}", live.base_url), headers=headers, content=body)
-
-    return run
 
 
 @pytest.fixture
