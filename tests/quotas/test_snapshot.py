@@ -5,6 +5,8 @@ import asyncio
 import pytest
 from django.db import connection
 
+from apps.api_keys.authentication import Credentials, resolve
+from apps.api_keys.services import Holder, create_key
 from apps.api_keys.tokens import KeyKind
 from apps.audit.services import SYSTEM
 from apps.core.epoch import current_epoch
@@ -112,3 +114,13 @@ def test_of_two_hundred_at_once_never_more_than_the_tightest_are_admitted(ada, r
     admitted, refused_by = asyncio.run(burst())
     assert sum(admitted) == limit
     assert refused_by == [scope]
+
+
+@pytest.mark.django_db
+def test_what_an_ephemeral_key_uses_is_used_by_the_key_that_made_it(ada):
+    parent = ada.with_key(kind=KeyKind.PROJECT).key
+    holder = Holder(ada.user, parent=parent)
+    child, secret = create_key(kind=KeyKind.EPHEMERAL, name="e", place=ada.project, holder=holder)
+    principal = resolve(Credentials(bearer=secret))
+    assert principal is not None
+    assert (principal.key_id, principal.parent_key_id) == (child.pk, parent.pk)
