@@ -274,7 +274,7 @@ def keep_membership(provider: IdentityProvider, user: User, claims: dict[str, An
     stay: claims neither make nor end them.
     """
     wanted = _claimed_role(provider, claims)
-    if _stays(provider, _membership(provider, user), wanted):
+    if provider.organization_id is None or _stays(provider, _membership(provider, user), wanted):
         return
     # The lock makes handing the organization on take its turn: who becomes an owner meanwhile stays one.
     present = Organization.objects.present().select_for_update(no_key=True)
@@ -282,15 +282,16 @@ def keep_membership(provider: IdentityProvider, user: User, claims: dict[str, An
     found = _membership(provider, user)
     if organization is None or _stays(provider, found, wanted):
         return
+    if wanted is None:
+        if found is not None:
+            leave(membership=found, actor=SYSTEM, provider=provider.slug)
+        return
     if found is None:
         Membership.objects.create(user=user, organization=organization, role=wanted)
         action = Action.USER_ADDED
-    elif wanted is not None:
+    else:
         Membership.objects.filter(pk=found.pk).update(role=wanted)
         action = Action.USER_UPDATED
-    else:
-        leave(membership=found, actor=SYSTEM, provider=provider.slug)
-        return
     record(
         action,
         actor=SYSTEM,
