@@ -16,7 +16,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "janserver.settings.embedded")
@@ -25,19 +25,22 @@ import django
 
 django.setup()
 
+from django.conf import settings  # noqa: E402
 from django.contrib import admin  # noqa: E402
 from django.contrib.admin import SimpleListFilter  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
 from django.test import Client  # noqa: E402
-from django.test.utils import CaptureQueriesContext  # noqa: E402
+from django.test.utils import CaptureQueriesContext, override_settings  # noqa: E402
 from django.urls import reverse  # noqa: E402
 
 from apps.accounts.models import User  # noqa: E402
 from apps.console.tenant.lists import site as owners_site  # noqa: E402
+from apps.core.admin import MomentRangeFilter  # noqa: E402
 from apps.organizations.models import Membership, Organization  # noqa: E402
 
 LIMIT_MS = 300
+MOST_CHOICES = 8
 OPERATOR = "fill-operator@example.com"
 BACKEND = "apps.accounts.backends.ProvenAddressBackend"
 
@@ -269,22 +272,51 @@ def _move_sequences(cursor: Any) -> None:
             cursor.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))")
 
 
+class Page(NamedTuple):
+    name: str
+    status: int
+    queries: int
+    ms: float
+    database_ms: float
+
+    @property
+    def is_good(self) -> bool:
+        return self.status == 200 and self.ms <= LIMIT_MS
+
+
 def measure() -> bool:
-    """Print each list's pages with their queries and milliseconds. Says whether all were quick enough."""
+    """Print a row for each list: its first page and its worst. Says whether all were quick enough."""
     operator = User.objects.get_queryset().filter(email=OPERATOR).first()
     if operator is None:
         operator = User.objects.create_superuser(OPERATOR, "not-used-anywhere-1")
     client = _client(operator)
-    print("| list | page | queries | ms |\n|---|---|---:|---:|")
+    print(
+        "| list | pages | queries | first page, ms | slowest page | ms | of it database |\n|---|--:|--:|--:|---|--:|--:|"
+    )
     good = [_measure(client, admin.site, "", model, admin_class) for model, admin_class in admin.site._registry.items()]
-    good.append(_panels(client))
+    good.append(_told("the big tenant's tabs", _tabs(client)))
     owner = _client(_owner_of_the_big_one())
     good += [
-        _measure(owner, owners_site, "own ", model, admin_class)
+        _measure(owner, owners_site, "big tenant: ", model, admin_class)
         for model, admin_class in owners_site._registry.items()
         if model is not Organization
     ]
     return all(good)
+
+
+def _told(what: str, pages: list[Page]) -> bool:
+    first, worst = pages[0], max(pages, key=lambda page: (page.status != 200, page.ms))
+    queries = sorted({page.queries for page in pages})
+    shown = str(queries[0]) if len(queries) == 1 else f"{queries[0]} to {queries[-1]}"
+    name = worst.name if worst.status == 200 else f"{worst.name}: {worst.status}"
+    print(
+        f"| {what} | {len(pages)} | {shown} | {first.ms:.0f} | {name} | {worst.ms:.0f} | {worst.database_ms:.0f} |",
+        flush=True,
+    )
+    for page in pages:
+        if not page.is_good:
+            print(f"{what}: {page}", file=sys.stderr, flush=True)
+    return all(page.is_good for page in pages)
 
 
 def _owner_of_the_big_one() -> User:
@@ -309,8 +341,7 @@ def _measure(client: Client, site: Any, prefix: str, model: Any, list_admin: Any
     for each in list_admin.get_list_filter(request):
         pages |= _choices(each, request, model, list_admin)
     what = f"{prefix}{model._meta.verbose_name_plural}"
-    good = [_page(client, url, what, name, query) for name, query in pages.items()]
-    return all(good)
+    return _told(what, [_page(client, url, name, query) for name, query in pages.items()])
 
 
 def _terms(list_admin: Any) -> list[str]:
@@ -320,51 +351,46 @@ def _terms(list_admin: Any) -> list[str]:
 
 
 def _choices(each: Any, request: Any, model: Any, list_admin: Any) -> dict[str, dict[str, str]]:
-    """Return a page for each choice of a filter."""
+    """Return a page for each choice of a filter; for a few of very many."""
     if isinstance(each, type) and issubclass(each, SimpleListFilter):
         name = each.parameter_name or ""
         choices = each(request, {}, model, list_admin).lookup_choices
-        return {f"{name}={value}": {name: str(value)} for value, _ in choices}
+        return {f"{name}={value}": {name: str(value)} for value, _ in choices[:: max(1, len(choices) // MOST_CHOICES)]}
     if isinstance(each, str):
-        field = model._meta.get_field(each.partition("__")[0]) if "__" not in each else None
-        if field is None:
+        if "__" in each:
             return {}
-        values = [value for value, _ in field.choices or ()] or ["1", "0"]
+        values = [value for value, _ in model._meta.get_field(each).choices or ()] or ["1", "0"]
         return {f"{each}={value}": {f"{each}__exact": str(value)} for value in values}
-    name = each[0]
+    name, kind = each
+    part = "_0" if issubclass(kind, MomentRangeFilter) else ""
+    today = time.strftime("%Y-%m-%d")
+    ends = {"before 2020": {"to": "2020-01-01"}, "today": {"from": today}, "one day": {"from": today, "to": today}}
     return {
-        f"{name} a year ago": {
-            f"{name}_from": "2020-01-01",
-            f"{name}_from_0": "2020-01-01",
-            f"{name}_to": "2020-02-01",
-        },
-        f"{name} lately": {f"{name}_from": time.strftime("%Y-%m-%d"), f"{name}_from_0": time.strftime("%Y-%m-%d")},
+        f"{name} {words}": {f"{name}_{end}{part}": day for end, day in days.items()} for words, days in ends.items()
     }
 
 
-def _panels(client: Client) -> bool:
-    good = []
+def _tabs(client: Client) -> list[Page]:
+    pages = []
     for name in ("people", "projects", "keys", "invites", "groups", "roles", "audit"):
         url = reverse("admin:organizations_organization_panel", args=[1, name])
-        good.append(_page(client, url, "the big tenant", name, {}))
-        good.append(_page(client, url, "the big tenant", f"{name}, page 50", {"p": "50"}))
-    url = reverse("admin:organizations_organization_usage", args=[1])
-    return all([*good, _page(client, url, "the big tenant", "usage", {})])
+        pages += [_page(client, url, name, {}), _page(client, url, f"{name}, page 50", {"p": "50"})]
+    return [*pages, _page(client, reverse("admin:organizations_organization_usage", args=[1]), "usage", {})]
 
 
-def _page(client: Client, url: str, what: str, name: str, query: dict[str, str]) -> bool:
-    best, queries, status = float("inf"), 0, 0
+def _page(client: Client, url: str, name: str, query: dict[str, str]) -> Page:
+    """Ask for a page until it was quick, three times at most."""
+    tries = []
     for _ in range(3):
         began = time.perf_counter()
         with CaptureQueriesContext(connection) as captured:
             status = client.get(url, query).status_code
-        best, queries = min(best, (time.perf_counter() - began) * 1000), len(captured)
-        if best > 10 * LIMIT_MS:
+        took = (time.perf_counter() - began) * 1000
+        database = sum(float(each["time"]) for each in captured.captured_queries) * 1000
+        tries.append(Page(name, status, len(captured), took, database))
+        if took < LIMIT_MS / 3 or took > 10 * LIMIT_MS:
             break
-    is_good = best <= LIMIT_MS and status == 200
-    mark = "" if is_good else " **slow**" if status == 200 else f" **{status}**"
-    print(f"| {what} | {name} | {queries} | {best:.0f}{mark} |", flush=True)
-    return is_good
+    return min(tries, key=lambda page: page.ms)
 
 
 if __name__ == "__main__":
@@ -375,4 +401,6 @@ if __name__ == "__main__":
     if arguments.what == "fill":
         fill(arguments.rows)
     else:
-        sys.exit(0 if measure() else 1)
+        plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}  # nothing was collected
+        with override_settings(STORAGES={**settings.STORAGES, "staticfiles": plain}):
+            sys.exit(0 if measure() else 1)

@@ -7,17 +7,20 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import EmptyPage
 from django.db.models import IntegerField, Model, Q, QuerySet, Subquery
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
 from unfold import paginator
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import RangeDateFilter, RangeDateTimeFilter
+
+from apps.core.export import FORMATS, exported
 
 PALETTE_RESULTS = 10
 _CONFIRMED = "confirmed"
@@ -100,6 +103,7 @@ class OperatorAdmin(ModelAdmin):
     paginator = InfinitePaginator
     # An action is for the rows that are seen, not for a million.
     list_disable_select_all = True
+    list_after_template = "admin/export_links.html"
     # Sorting by a column without an index sorts the whole table.
     sortable_by: ClassVar[tuple[str, ...]] = ()
 
@@ -134,6 +138,24 @@ class OperatorAdmin(ModelAdmin):
             if mark and (term.startswith(mark) or (mark == "@" and "@" in term)):
                 return lookups
         return self.search_by[""]
+
+    def get_urls(self) -> list[URLPattern]:
+        name = f"{self.opts.app_label}_{self.opts.model_name}_export"
+        export = path("export/<slug:kind>/", self.admin_site.admin_view(self.export_view), name=name)
+        return [export, *super().get_urls()]
+
+    def export_view(self, request: HttpRequest, kind: str) -> HttpResponse:
+        """Return the rows of the list as a file, as the address filters and searches them."""
+        self.require(self.has_view_permission(request))
+        if kind not in FORMATS:
+            raise Http404
+        try:
+            text = exported(self.get_changelist_instance(request), kind)
+        except IncorrectLookupParameters:
+            raise Http404 from None
+        answer = HttpResponse(text, content_type=FORMATS[kind])
+        answer["Content-Disposition"] = f'attachment; filename="{self.opts.model_name}.{kind}"'
+        return answer
 
     # What a user may do is asked in one place, so that another site can answer it in its own way.
 

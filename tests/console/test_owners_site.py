@@ -138,6 +138,14 @@ def test_lists_searches_and_filters_show_ones_own_rows_only(
 
 
 @pytest.mark.parametrize("label", LABELS)
+def test_files_have_ones_own_rows_only(owner_client: Client, own: dict[str, Any], theirs: dict[str, Any], label: str):
+    url = reverse(f"tenant:{label.lower().replace('.', '_')}_export", args=["json"])
+    listed = owner_client.get(url).content.decode()
+    ids = [str(getattr(rows[label], "public_id", rows[label].pk)) for rows in (own, theirs)]
+    assert [f'"id": "{each}"' in listed for each in ids] == [True, False]
+
+
+@pytest.mark.parametrize("label", LABELS)
 def test_actions_do_nothing_to_another_tenants_rows(owner_client: Client, theirs: dict[str, Any], label: str):
     model, before = apps.get_model(label), snapshot(theirs)
     url = reverse(f"tenant:{label.lower().replace('.', '_')}_changelist")
