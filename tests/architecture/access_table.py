@@ -353,6 +353,9 @@ USAGE = [
     for name in ("completions", "embeddings")
 ]  # fmt: skip
 
+_EVENTS = {"after": "audit_event", "before": "audit_event", "project_ids": "project", "actor_ids": "member"}
+AUDIT_LOGS = [organization("GET", "/audit_logs", Scope.AUDIT_LOGS_READ, "admin", query=_EVENTS)]
+
 OF_ORGANIZATIONS = [
     *ORGANIZATIONS,
     *MEMBERS,
@@ -366,6 +369,7 @@ OF_ORGANIZATIONS = [
     *SERVICE_ACCOUNTS,
     *RATE_LIMITS,
     *USAGE,
+    *AUDIT_LOGS,
 ]
 DJANGO = [*ROOT, *PLATFORM, *SIGN_IN, *API_KEYS, *OF_ORGANIZATIONS]
 TABLE = [*DJANGO, *INFERENCE, *WEBSOCKETS]

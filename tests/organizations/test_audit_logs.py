@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from openai.types.admin.organization.audit_log_list_response import AuditLogListResponse
 
@@ -19,6 +20,7 @@ from apps.audit.event_types import OPENAI_TYPES, type_of
 from apps.audit.models import AuditEvent
 from apps.audit.services import SYSTEM, Action, Actor, record
 from apps.projects.models import ServiceAccount
+from tests.api_keys.conftest import Caller
 from tests.audit.tampering import without_triggers
 from tests.organizations.conftest import Member, Team, refused
 
@@ -52,13 +54,10 @@ def asked(caller: Member, query: str = "") -> list[str]:
 
 def test_a_change_by_a_person_is_told_with_what_was_before(acme: Team):
     project = acme.project("Reserch")
-    headers = {"X_Request_Id": "req-one"}
-    changed = acme.owner.call(
-        "PATCH", f"/v1/organization/projects/{project.public_id}", {"name": "Research"}, **headers
-    )
+    changed = acme.owner.call("PATCH", f"/v1/organization/projects/{project.public_id}", {"name": "Research"})
     assert changed.status_code == 200
     event = AuditEvent.objects.latest("pk")
-    chain.link(event.organization, [])
+    connection.run_before_commit()
     first = acme.owner.call("GET", f"{PATH}?limit=1").json()["data"][0]
     assert first == {
         "id": event.public_id,
@@ -87,7 +86,8 @@ def test_a_change_by_a_person_is_told_with_what_was_before(acme: Team):
         "hash": event.link.hash,
         "record": chain.content_of(event),
     }
-    assert event.request_id and event.link.sequence > 1
+    assert event.request_id == changed["X-Request-Id"]
+    assert event.link.sequence == AuditEvent.objects.in_organization(event.organization).count()
 
 
 def test_a_key_is_told_with_who_holds_it(acme: Team):
@@ -187,8 +187,9 @@ def test_a_holder_is_asked_for_with_what_its_keys_did(acme: Team):
         kind=KeyKind.SERVICE_ACCOUNT, name="its", place=acme.default, holder=Holder(service_account=account)
     )
     theirs, its = (note(acme, actor=Actor("api_key", key.public_id, "label")) for key in (held, robots))
-    assert asked(acme.owner, f"actor_ids[]={acme.admin.user.pk}") == [theirs]
-    assert asked(acme.owner, "actor_emails[]=admin@example.com") == [theirs]
+    made = AuditEvent.objects.get(action=Action.API_KEY_CREATED, target_id=held.public_id).public_id
+    assert asked(acme.owner, f"actor_ids[]={acme.admin.user.pk}") == [theirs, made]
+    assert asked(acme.owner, "actor_emails[]=admin@example.com") == [theirs, made]
     assert asked(acme.owner, f"actor_ids[]={account.public_id}") == [its]
     assert asked(acme.owner, f"actor_ids[]={held.public_id}") == [theirs]
 
@@ -218,40 +219,40 @@ def test_tenant_only_finds_what_openai_counts_as_a_tenants(acme: Team):
     assert (response.status_code, response.json()["error"]["param"]) == (400, "event_types")
 
 
-@pytest.mark.parametrize(
-    ("query", "param"),
-    [
-        ("event_types[]=project.exploded", "event_types"),
-        ("event_types[]=", "event_types"),
-        ("event_types=" + quote("\ud800", errors="surrogatepass"), "event_types"),
-        ("project_ids[]=" + ",".join(map(str, range(101))), "project_ids"),
-        ("actor_ids[]=%00", "actor_ids"),
-        ("actor_emails=" + "a" * 256, "actor_emails"),
-        ("resource_ids=a,,b", "resource_ids"),
-        ("tenant_only=maybe", "tenant_only"),
-        ("effective_at[gt]=yesterday", "effective_at[gt]"),
-        ("effective_at[lte]=-1", "effective_at[lte]"),
-        ("effective_at[lte]=1.5", "effective_at[lte]"),
-        ("effective_at[gte]=253402300799", "effective_at[gte]"),
-        ("effective_at[gte]=" + "9" * 5000, "effective_at[gte]"),
-        ("effective_at[lt]=%D9%A1", "effective_at[lt]"),
-        ("effective_at[around]=1", "effective_at[around]"),
-        ("effective_at=1", "effective_at"),
-        ("limit=101", "limit"),
-        ("after=audit_nothing", "after"),
-        ("before=%00", "before"),
-    ],
-)
-def test_what_cannot_be_understood_is_refused_by_name(acme: Team, query: str, param: str):
-    response = acme.owner.call("GET", f"{PATH}?{query}")
-    assert (response.status_code, response.json()["error"]["param"]) == (400, param)
+REFUSED = [
+    ("event_types[]=project.exploded", "event_types"),
+    ("event_types[]=", "event_types"),
+    ("event_types=" + quote("\ud800", errors="surrogatepass"), "event_types"),
+    ("project_ids[]=" + ",".join(map(str, range(101))), "project_ids"),
+    ("actor_ids[]=%00", "actor_ids"),
+    ("actor_emails=" + "a" * 256, "actor_emails"),
+    ("resource_ids=a,,b", "resource_ids"),
+    ("tenant_only=maybe", "tenant_only"),
+    ("effective_at[gt]=yesterday", "effective_at[gt]"),
+    ("effective_at[lte]=-1", "effective_at[lte]"),
+    ("effective_at[lte]=1.5", "effective_at[lte]"),
+    ("effective_at[gte]=253402300799", "effective_at[gte]"),
+    ("effective_at[gte]=" + "9" * 5000, "effective_at[gte]"),
+    ("effective_at[lt]=%D9%A1", "effective_at[lt]"),
+    ("effective_at[around]=1", "effective_at[around]"),
+    ("effective_at=1", "effective_at"),
+    ("limit=101", "limit"),
+    ("after=audit_nothing", "after"),
+    ("before=%00", "before"),
+]
+
+
+def test_what_cannot_be_understood_is_refused_by_name(acme: Team):
+    for query, param in REFUSED:
+        response = acme.owner.call("GET", f"{PATH}?{query}")
+        assert (response.status_code, response.json()["error"]["param"]) == (400, param)
 
 
 @pytest.mark.parametrize("name", ["project_ids", "actor_ids", "actor_emails", "resource_ids"])
-@pytest.mark.parametrize("value", ["%ED%A0%80", "%FF", "%27%3B--", "%F0%9F%92%A5", "%E2%80%AE"])
-def test_odd_values_find_nothing(acme: Team, name: str, value: str):
+def test_odd_values_find_nothing(acme: Team, name: str):
     note(acme)
-    assert asked(acme.owner, f"{name}[]={value}") == []
+    for value in ("%ED%A0%80", "%FF", "%27%3B--", "%F0%9F%92%A5", "%E2%80%AE"):
+        assert asked(acme.owner, f"{name}[]={value}") == []
 
 
 # --- Pages ----------------------------------------------------------------------------------------
@@ -289,7 +290,7 @@ def test_a_page_of_any_size_takes_the_same_queries(acme: Team, django_assert_num
     assert [page(1), page(20)] == [1, 20]
 
 
-QUERIES = 9
+QUERIES = 12
 
 
 # --- Whose events, and to whom --------------------------------------------------------------------
@@ -299,7 +300,8 @@ def test_nothing_of_another_tenant_or_the_platform_is_shown(acme: Team, stranger
     record(Action.LOGIN_SUCCEEDED, actor=Actor("user", acme.owner.user.pk, "owner@example.com"))
     theirs, ours = note(strangers, actor=Actor("user", acme.owner.user.pk, "owner@example.com")), note(acme)
     shown = asked(acme.owner, "limit=100")
-    assert shown[0] == ours and theirs not in shown
+    assert shown[0] == ours
+    assert theirs not in shown
     own = AuditEvent.objects.in_organization(acme.organization.public_id)
     assert set(shown) == set(own.values_list("public_id", flat=True))
     assert asked(acme.owner, f"actor_ids[]={acme.owner.user.pk}&effective_at[gte]={2**31}") == []
@@ -322,7 +324,9 @@ def test_owners_and_admins_read_it_and_nobody_else(acme: Team, strangers: Team):
             assert caller.call("GET", path).json()["data"][0]["id"] == made
         for caller in (acme.member, acme.viewer):
             assert refused(caller.call("GET", path)) == (403, "insufficient_permissions")
-    foreign = strangers.owner.call("GET", f"/v1/organization/{acme.organization.public_id}/audit_logs")
+    foreign = Caller(strangers.owner.user, strangers.owner.secret).call(
+        "GET", f"/v1/organization/{acme.organization.public_id}/audit_logs"
+    )
     assert refused(foreign)[0] == 404
 
 
@@ -339,4 +343,5 @@ def test_nobody_writes_to_it(acme: Team, method: str):
 def test_no_number_of_a_row_is_shown(acme: Team):
     event = AuditEvent.objects.get(public_id=note(acme))
     shown = acme.owner.call("GET", f"{PATH}?limit=1").json()["data"][0]["record"]
-    assert "id" not in shown and shown == json.loads(json.dumps(chain.content_of(event)))
+    assert "id" not in shown
+    assert shown == json.loads(json.dumps(chain.content_of(event)))
