@@ -25,7 +25,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from apps.accounts.models import User
+from apps.api_keys.authentication import Credentials, resolve
 from apps.core.wall import widened
+from apps.organizations.principal import Principal
 from apps.projects.models import Project
 from tests.isolation.calls import Reply, call
 from tests.isolation.matrix import rolled_back
@@ -118,6 +120,7 @@ class People(RuleBasedStateMachine):
         super().__init__()
         self.known = copy.deepcopy(self.start)
         self.undo = ExitStack()
+        self.principals: dict[str, Principal | None] = {}
 
     @initialize()
     def begin(self) -> None:
@@ -130,7 +133,11 @@ class People(RuleBasedStateMachine):
     # What is told, and the one check there is.
 
     def ask(self, user: str, method: str, path: str, body: Any = None) -> Reply:
-        reply = call(self.known.secrets[user], method, path, body)
+        if user not in self.principals:
+            self.principals[user] = resolve(Credentials(bearer=self.known.secrets[user]))
+        reply = call(self.known.secrets[user], method, path, body, known=self.principals[user])
+        if reply.ok and method != "GET":
+            self.principals.clear()
         steps["calls"] += 1
         steps[str(reply.status)] += 1
         assert reply.status < 500, (method, path, reply)
