@@ -87,6 +87,10 @@ class User(EpochModel, AbstractBaseUser, PermissionsMixin):
             models.Index(fields=["-created_at"], name="user_created_idx"),
             models.Index(fields=["username"], name="user_username_idx", opclasses=["varchar_pattern_ops"]),
             models.Index(fields=["last_seen_at"], name="user_last_seen_idx"),
+            # Of which there are few among very many.
+            models.Index(fields=["-created_at"], name="user_operator_idx", condition=Q(is_staff=True)),
+            models.Index(fields=["-created_at"], name="user_disabled_idx", condition=Q(is_active=False)),
+            models.Index(fields=["-created_at"], name="user_must_change_idx", condition=Q(must_change_password=True)),
         ]
 
     def __str__(self) -> str:

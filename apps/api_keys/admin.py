@@ -59,7 +59,7 @@ class StateFilter(admin.SimpleListFilter):
         if self.value() == "active":
             return queryset.unended()
         if self.value() == "expired":
-            return queryset.filter(revoked_at=None).exclude(pk__in=queryset.unended())
+            return queryset.filter(revoked_at=None, expires_at__lte=timezone.now())
         return queryset.filter(revoked_at__isnull=False) if self.value() == "revoked" else queryset
 
 

@@ -144,6 +144,9 @@ class ApiKey(EpochModel):
             models.Index(fields=["project", "-created_at"], name="api_key_project_created_idx"),
             models.Index(fields=["user", "kind", "-created_at"], name="api_key_user_created_idx"),
             models.Index(fields=["name"], name="api_key_name_idx", opclasses=["varchar_pattern_ops"]),
+            models.Index(fields=["kind", "-id"], name="api_key_kind_idx"),
+            models.Index(fields=["-id"], name="api_key_revoked_idx", condition=Q(revoked_at__isnull=False)),
+            models.Index(fields=["expires_at"], name="api_key_expires_idx", condition=Q(expires_at__isnull=False)),
         ]
         constraints = [
             models.CheckConstraint(

@@ -86,6 +86,12 @@ class UsageRecord(models.Model):
             models.Index(fields=["-accepted_at", "-id"], name="usage_accepted_idx"),
             models.Index(fields=["organization", "-accepted_at"], name="usage_org_accepted_idx"),
             models.Index(fields=["state"], name="usage_open_idx", condition=models.Q(state="open")),
+            # How requests ended badly, which few do.
+            models.Index(
+                fields=["state", "-accepted_at", "-id"],
+                name="usage_state_idx",
+                condition=~models.Q(state="completed"),
+            ),
         ]
 
     def __str__(self) -> str:
