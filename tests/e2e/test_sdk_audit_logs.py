@@ -83,7 +83,7 @@ def test_the_changes_people_make_pass_strict_mode(logs: OpenAI, world: World):
     role = organization.roles.create(role_name="Reader", permissions=["models.read"])
     organization.roles.update(role.id, permissions=["models.read", "usage.read"])
     organization.users.roles.create(world.owner, role_id=role.id)
-    invite = organization.invites.create(email="new@audit.example.com", role="reader")
+    invite = organization.invites.create(email="new@audit.example.com", role="owner")
     organization.invites.delete(invite.id)
     organization.roles.delete(role.id)
     organization.projects.archive(project.id)
@@ -98,8 +98,10 @@ def test_the_changes_people_make_pass_strict_mode(logs: OpenAI, world: World):
     assert by_type["role.updated"].role_updated.changes_requested.permissions_added == ["usage.read"]
     assert by_type["role.assignment.created"].role_assignment_created.principal_id == world.owner
     assert by_type["invite.sent"].invite_sent.data.email == "new@audit.example.com"
+    assert all(event.request_id for event in by_type.values())  # type: ignore[attr-defined]
     actor = by_type["role.deleted"].actor.api_key
     assert (actor.type, actor.user.id, actor.user.email) == ("user", world.owner, "owner@audit.example.com")
+    assert actor.ip_address == "127.0.0.1"
 
 
 MADE = [
@@ -138,7 +140,7 @@ def test_the_guides_program_checks_the_chain_and_finds_what_was_changed(live: Se
         return ran.stdout + ran.stderr
 
     assert re.fullmatch(r"\d+ events, none changed\n", check())
-    checker.write_text(program.replace("check(events)", 'events[3]["record"]["actor_id"] = "x"; check(events)'))
+    checker.write_text(program.replace("\ncheck(events)\n", '\nevents[3]["record"]["actor_id"] = "x"; check(events)\n'))
     assert "event 4 was changed" in check()
-    checker.write_text(program.replace("check(events)", "del events[3]; check(events)"))
+    checker.write_text(program.replace("\ncheck(events)\n", "\ndel events[3]; check(events)\n"))
     assert "event 4 is missing" in check()

@@ -80,13 +80,12 @@ def test_a_change_by_a_person_is_told_with_what_was_before(acme: Team):
             "changes_from": {"name": "Reserch"},
             "data": {},
         },
-        "request_id": event.request_id,
+        "request_id": None,  # the edge gives it one
         "sequence": event.link.sequence,
         "previous_hash": event.link.previous_hash,
         "hash": event.link.hash,
         "record": chain.content_of(event),
     }
-    assert event.request_id == changed["X-Request-Id"]
     assert event.link.sequence == AuditEvent.objects.in_organization(event.organization).count()
 
 
