@@ -39,8 +39,12 @@ class Acting(NamedTuple):
 
 
 def may_act_as(*, hijacker: User, hijacked: User) -> bool:
-    """Say whether an operator may act as a user: never as another operator, nor as one who is disabled."""
-    is_operator = hijacker.is_active and hijacker.is_staff
+    """
+    Say whether an operator may act as a user: never as another operator, nor as one who is disabled.
+
+    It takes the permission to change users; what a page shows of a tenant's secrets is nobody else's.
+    """
+    is_operator = hijacker.is_active and hijacker.is_staff and hijacker.has_perm("accounts.change_user")
     return is_operator and hijacked.is_active and not (hijacked.is_staff or hijacked.is_superuser)
 
 

@@ -11,6 +11,7 @@ from allauth.mfa.base.internal.flows import delete_dangling_recovery_codes
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
+from django.contrib.auth.models import Group
 from django.contrib.sessions.backends.base import SessionBase
 from django.db import transaction
 
@@ -34,21 +35,33 @@ def change_user(*, user: User, fields: Iterable[str], actor: Actor) -> None:
     """
     Save what was changed on an account, and no other column.
 
-    There is one kind of operator, who may do everything. Raises Conflict as `disable` does, for
-    an operator who would be one no longer.
+    Operators may do what their staff roles say; superusers, who are operators, everything. Raises
+    Conflict as `disable` does, for the last superuser, or oneself, who would be one no longer.
     """
     changed = sorted(fields)
     if not changed:
         return
     was = User.objects.get(pk=user.pk)
-    if was.is_staff and not user.is_staff:
-        _keep_an_operator(user, actor)
-    user.is_superuser = user.is_staff
-    user.save(update_fields=[*changed, "is_superuser", "updated_at"])
+    user.is_superuser = user.is_superuser and user.is_staff
+    if was.is_superuser and not user.is_superuser:
+        _keep_a_superuser(user, actor)
+        changed = sorted({*changed, "is_superuser"})
+    user.save(update_fields=[*changed, "updated_at"])
     if "email" in changed:
         make_only_address(user=user)
     details: dict[str, Any] = {name: [getattr(was, name), getattr(user, name)] for name in changed}
     record(Action.USER_UPDATED, actor=actor, target_kind="user", target_id=user.pk, **details)
+
+
+@transaction.atomic
+def set_staff_roles(*, user: User, roles: Iterable[Group], actor: Actor) -> None:
+    """Let an operator do what these roles say, and nothing else that a role says."""
+    given = list(roles)
+    before, after = sorted(user.groups.values_list("name", flat=True)), sorted(role.name for role in given)
+    if before == after:
+        return
+    user.groups.set(given)
+    record(Action.USER_UPDATED, actor=actor, target_kind="user", target_id=user.pk, staff_roles=[before, after])
 
 
 @transaction.atomic
@@ -73,7 +86,7 @@ def disable(*, user: User, actor: Actor) -> bool:
 
     Raises Conflict (`own_account`, `last_operator`): somebody has to be left who can undo it.
     """
-    _keep_an_operator(user, actor)
+    _keep_a_superuser(user, actor)
     if not _switch(user, actor, is_active=False):
         return False
     sign_out_everywhere(user=user, actor=actor)
@@ -100,14 +113,14 @@ def _switch(user: User, actor: Actor, **field: bool) -> bool:
     return True
 
 
-def _keep_an_operator(user: User, actor: Actor) -> None:
+def _keep_a_superuser(user: User, actor: Actor) -> None:
     if user.pk == actor.id:
         raise Conflict("Nobody shuts themselves out. Another operator can do this.", code="own_account")
     # Locked, so that two operators who shut out each other do not both succeed.
-    operators = User.objects.get_queryset().filter(is_staff=True, is_active=True).select_for_update().order_by("pk")
-    left = {operator.pk for operator in operators}
+    everybody = User.objects.get_queryset().filter(is_superuser=True, is_staff=True, is_active=True)
+    left = {operator.pk for operator in everybody.select_for_update().order_by("pk")}
     if left == {user.pk}:
-        raise Conflict("This is the last operator who can sign in.", code="last_operator")
+        raise Conflict("This is the last superuser who can sign in.", code="last_operator")
 
 
 @transaction.atomic

@@ -23,7 +23,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def exported(changes: ChangeList, kind: str) -> str:
     """Return the rows of a list as a file's text."""
     model_admin = changes.model_admin
-    names = [name for name in changes.list_display if name != "action_checkbox"]
+    names: list[Any] = [name for name in changes.list_display if name != "action_checkbox"]
     labels = ["id", *(str(label_for_field(name, changes.model, model_admin)) for name in names)]
     rows = _rows(changes, names)
     if kind == "json":
@@ -40,7 +40,7 @@ def harmless(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
-def _rows(changes: ChangeList, names: list[str]) -> Iterator[list[Any]]:
+def _rows(changes: ChangeList, names: list[Any]) -> Iterator[list[Any]]:
     for row in changes.queryset[:MOST_ROWS].iterator(chunk_size=2000):
         cells = (lookup_field(name, row, changes.model_admin)[2] for name in names)
         yield [str(getattr(row, "public_id", row.pk)), *map(_plain, cells)]

@@ -7,7 +7,18 @@ from django.urls import reverse_lazy
 
 
 def _item(title: str, icon: str, view: str, site: str = "admin") -> dict[str, Any]:
-    return {"title": title, "icon": icon, "link": reverse_lazy(f"{site}:{view}")}
+    item: dict[str, Any] = {"title": title, "icon": icon, "link": reverse_lazy(f"{site}:{view}")}
+    if site == "admin" and view.endswith("_changelist"):
+        app, model, _ = view.rsplit("_", 2)
+        item["permission"] = lambda request: may_open(request.user, app, model)
+    return item
+
+
+def may_open(user: Any, app: str, model: str) -> bool:
+    """Say whether an operator's permissions let it see a list. Django's own are superusers' only."""
+    if app == "auth":
+        return bool(user.is_superuser)
+    return bool(user.has_perm(f"{app}.view_{model}") or user.has_perm(f"{app}.change_{model}"))
 
 
 def _own(title: str, icon: str, view: str) -> dict[str, Any]:
@@ -64,6 +75,7 @@ UNFOLD: dict[str, Any] = {
                     _item("Accounts elsewhere", "link", "socialaccount_socialaccount_changelist"),
                     _item("Identity providers", "passkey", "sso_identityprovider_changelist"),
                     _item("SSO domains", "domain", "sso_ssodomain_changelist"),
+                    _item("Staff roles", "local_police", "auth_group_changelist"),
                 ],
             },
             {

@@ -14,6 +14,7 @@ from allauth.usersessions.models import UserSession
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.utils import quote
+from django.contrib.auth.models import Group as StaffRole
 from django.db import connection
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
@@ -101,7 +102,8 @@ def fill(number: int) -> dict[str, Any]:
     )
     tenancy = (user, organization, membership, project, key, invite, place, *roles_of(place, number))
     sso = single_sign_on(organization, number)
-    rows = (*tenancy, *ways_in(user, number), *sso, provider, model, route, alias, record, event)
+    role = StaffRole.objects.create(name=f"staff {number}")
+    rows = (role, *tenancy, *ways_in(user, number), *sso, provider, model, route, alias, record, event)
     return {row._meta.label: row for row in rows}
 
 
@@ -178,6 +180,7 @@ def test_a_search_finds_and_misses(admin_client: Client, label: str):
     row = filled[label]
     wanted = {
         "accounts.User": "USER1@exam",
+        "auth.Group": "staff 1",
         "accounts.Invitation": "NEWcomer1@",
         "usersessions.UserSession": "user1@",
         "account.EmailAddress": "USER1@exam",

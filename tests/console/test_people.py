@@ -128,7 +128,7 @@ def test_a_change_leaves_other_columns_alone(admin_client: Client, person: User)
 def test_an_operator_is_made_and_unmade(admin_client: Client, operator: User, person: User):
     assert change(admin_client, person, is_staff="on") == 302
     person.refresh_from_db()
-    assert (person.is_staff, person.is_superuser) == (True, True)
+    assert (person.is_staff, person.is_superuser) == (True, False)
     assert change(admin_client, person) == 302
     person.refresh_from_db()
     assert (person.is_staff, person.is_superuser) == (False, False)
@@ -219,16 +219,16 @@ def test_nobody_shuts_themselves_out(admin_client: Client, operator: User):
 @pytest.mark.parametrize("verb", ["disable", "demote"])
 def test_the_last_operator_stays(operator: User, person: User, verb: str):
     """The one who acts may have been disabled by a colleague in the same moment."""
-    operator.is_staff = verb == "disable"
+    operator.is_superuser = verb == "disable"
     change = {
         "disable": partial(people.disable, user=operator),
-        "demote": partial(people.change_user, user=operator, fields=["is_staff"]),
+        "demote": partial(people.change_user, user=operator, fields=["is_superuser"]),
     }[verb]
     with pytest.raises(Conflict) as refused:
         change(actor=actor_of(person))
     assert refused.value.code == "last_operator"
     operator.refresh_from_db()
-    assert (operator.is_active, operator.is_staff) == (True, True)
+    assert (operator.is_active, operator.is_superuser) == (True, True)
     assert AuditEvent.objects.filter(actor_id=person.pk).count() == 0
 
 

@@ -45,6 +45,11 @@ class OfUserAdmin(AuditedAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().get_queryset(request)
+        # How operators sign in is for superusers: who could change it could sign in as one.
+        return rows if request.user.is_superuser else rows.exclude(user__is_staff=True)
+
 
 @admin.register(UserSession)
 class UserSessionAdmin(OfUserAdmin):

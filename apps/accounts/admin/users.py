@@ -70,7 +70,7 @@ class NewUserForm(UserCreationForm):
 class UserForm(UserChangeForm):
     class Meta:
         model = User
-        fields = ("email", "username", "name", "password", "is_staff")
+        fields = ("email", "username", "name", "password", "is_staff", "is_superuser", "groups")
         field_classes = {"email": FreeEmail}
 
     def clean(self) -> dict[str, Any]:
@@ -96,6 +96,15 @@ def _verified() -> Exists:
 
 class InvitationForm(forms.Form):
     email = forms.EmailField(label="E-mail address", max_length=254, widget=UnfoldAdminEmailInputWidget)
+
+
+_ACCESS = ("is_staff", "is_superuser", "groups")
+
+
+def _may_touch(request: HttpRequest, user: Any) -> bool:
+    """Say whether the user may change this one: who could change an operator could become one."""
+    is_operator = isinstance(user, User) and (user.is_staff or user.is_superuser)
+    return not is_operator or request.user.is_superuser or user.pk == request.user.pk
 
 
 class KindFilter(RadioFilter):
@@ -159,7 +168,7 @@ class UserAdmin(DjangoUserAdmin, AuditedAdmin):  # type: ignore[misc]  # as Djan
     filter_horizontal = ()
     fieldsets = (
         (None, {"fields": ("id", "email", "verified", "username", "name", "password")}),
-        ("Access", {"fields": ("state", "is_staff")}),
+        ("Access", {"fields": ("state", "is_staff", "is_superuser", "groups")}),
         ("Facts", {"fields": ("is_guest", "last_login", "last_seen_at", "created_at", "updated_at")}),
     )
     add_fieldsets = ((None, {"fields": ("email", "password1", "password2")}),)
@@ -246,6 +255,7 @@ class UserAdmin(DjangoUserAdmin, AuditedAdmin):  # type: ignore[misc]  # as Djan
         changed = 0
         for user in users:
             try:
+                self.require(_may_touch(request, user))
                 changed += service(user=user, actor=actor_of(request.user))  # type: ignore[arg-type]
             except AppError as refusal:
                 self.message_user(request, f"{user}: {refusal.message}", messages.ERROR)
@@ -289,8 +299,13 @@ class UserAdmin(DjangoUserAdmin, AuditedAdmin):  # type: ignore[misc]  # as Djan
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         # Nobody shuts themselves out, so there is always an operator left.
-        own = ("is_staff",) if obj is not None and obj.pk == request.user.pk else ()
-        return (*self.readonly_fields, *own)
+        is_own = obj is not None and obj.pk == request.user.pk
+        # And who is no superuser makes none, nor gives anybody a role.
+        fixed = _ACCESS if is_own or not request.user.is_superuser else ()
+        return (*self.readonly_fields, *fixed)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(super().has_change_permission(request)) and _may_touch(request, obj)
 
     def changeform_view(self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any) -> Any:
         # Another address, or an operator's rights, are as good as another password.
@@ -305,9 +320,14 @@ class UserAdmin(DjangoUserAdmin, AuditedAdmin):  # type: ignore[misc]  # as Djan
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         actor = actor_of(request.user)  # type: ignore[arg-type]
         if change:
-            people.change_user(user=obj, fields=form.changed_data, actor=actor)
+            people.change_user(user=obj, fields=set(form.changed_data) - {"groups"}, actor=actor)
         else:
             people.add_user(user=obj, actor=actor)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        if "groups" in form.changed_data:
+            roles = form.cleaned_data["groups"]
+            people.set_staff_roles(user=form.instance, roles=roles, actor=actor_of(request.user))  # type: ignore[arg-type]
 
     @method_decorator(sensitive_post_parameters())
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
