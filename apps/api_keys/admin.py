@@ -73,7 +73,9 @@ class PermissionFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         read, write, everything = (PERMISSION_SCOPES[word] for word in Permission)
         changing, governing = _having(everything - read), _having(everything - write)
-        found = {"read": ~changing, "write": changing & ~governing, "admin": governing}.get(self.value() or "")
+        # Few among very many, and of one kind, which has an index.
+        governing_key = Q(kind=KeyKind.ADMIN) & governing
+        found = {"read": ~changing, "write": changing & ~governing, "admin": governing_key}.get(self.value() or "")
         return queryset if found is None else queryset.filter(found)
 
 
@@ -169,6 +171,11 @@ class NewKeyForm(forms.ModelForm):
             _settle_place(kind, cleaned)
             _check_rights(kind, cleaned)
         return cleaned
+
+    def _get_validation_exclusions(self) -> set[str]:
+        """Leave out the project, and the constraint on it, of a form that was refused already."""
+        excluded: set[str] = super()._get_validation_exclusions()
+        return excluded | {"project"} if self.errors else excluded
 
 
 def _settle_place(kind: KeyKind, cleaned: dict[str, Any]) -> None:

@@ -124,7 +124,7 @@ def test_what_operators_do_to_keys_is_audited(operator: Client, ada: Caller):
     ]
 
 
-def new_key(ada: Caller, kind: KeyKind, **changes: Any) -> dict[str, Any]:
+def new_key(ada: Caller, kind: KeyKind, /, **changes: Any) -> dict[str, Any]:
     """The form for a key of a kind, with what that kind needs."""
     form = {"kind": kind.value, "name": "Made", "description": "d", "user": ada.user.pk}
     if kind in WIDE:
