@@ -50,7 +50,7 @@ def add_member(*, organization: Organization, user: User, role: Role, giver: Giv
     """
     organization = lock_organization(organization.pk)
     giver.require_role(role)
-    _check_owners(organization, role)
+    check_owners(organization, role)
     membership, is_new = Membership.objects.get_or_create(organization=organization, user=user, defaults={"role": role})
     if not is_new:
         raise Conflict("This user is a member already.", code="already_a_member")
@@ -73,7 +73,7 @@ def change_role(*, membership: Membership, role: Role, giver: Giver, actor: Acto
         return membership
     giver.require(organization_rights(membership))
     giver.require_role(role)
-    _check_owners(organization, role)
+    check_owners(organization, role)
     _check_not_last(membership)
     membership.role = role
     membership.save(update_fields=["role"])
@@ -118,7 +118,7 @@ def transfer_ownership(*, owner: Membership, to: Membership, giver: Giver, actor
     organization, owner = _lock(owner)
     _, to = _lock(to)
     giver.require_role(Role.OWNER)
-    _check_owners(organization, Role.OWNER)
+    check_owners(organization, Role.OWNER)
     if owner.role != Role.OWNER or owner.pk == to.pk:
         raise Conflict("Only an owner can hand on the organization, and to somebody else.", code="not_transferable")
     before = to.role
@@ -188,7 +188,8 @@ def _check_not_last(membership: Membership) -> None:
         )
 
 
-def _check_owners(organization: Organization, role: Role) -> None:
+def check_owners(organization: Organization, role: Role) -> None:
+    """Raise Conflict for another owner of a personal organization."""
     if role is Role.OWNER and organization.is_personal:
         raise Conflict(
             "A personal organization belongs to one account. Create an organization to share it.",

@@ -22,6 +22,7 @@ from apps.accounts.models import User
 from apps.accounts.sessions import actor_of
 from apps.audit.services import Action, Actor, record
 from apps.core.errors import BadRequest, Conflict, Forbidden, NotFound
+from apps.organizations.members import check_owners
 from apps.organizations.models import Invite, InviteState, Membership, Organization
 from apps.organizations.rights import organization_rights
 from apps.organizations.roles import DEFAULT_PROJECT_ROLES, PROJECT_ROLE_SCOPES, ROLE_SCOPES, ProjectRole, Role, Scope
@@ -68,11 +69,13 @@ def send_invite(
 
     `rights`: what the caller can hand on; None is everything, which is for operators. Raises Forbidden
     for a role that has more, BadRequest for what is no address, Conflict for one that has a pending
-    invite (`already_invited`) or, to whoever may know of members, a member (`already_member`), or for
-    an archived project, and RateLimited for an address that is mailed too often.
+    invite (`already_invited`) or, to whoever may know of members, a member (`already_member`), for an
+    owner of a personal organization, or for an archived project, and RateLimited for an address that
+    is mailed too often.
     """
     email, places = _address(email), list(places)
     _check_rights(rights, organization, role, places)
+    check_owners(organization, role)
     _check_active(places)
     _check_stranger(rights, organization, email)
     Invite.objects.in_organization(organization.pk).overdue().filter(email=email).update(state=InviteState.EXPIRED)

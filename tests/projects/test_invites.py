@@ -20,7 +20,14 @@ from apps.accounts.models import User
 from apps.accounts.sessions import actor_of
 from apps.audit.models import AuditEvent
 from apps.core.ids import new_id
-from apps.organizations.models import CustomRole, Invite, Membership, OrganizationRoleAssignment, ResourceType
+from apps.organizations.models import (
+    CustomRole,
+    Invite,
+    Membership,
+    Organization,
+    OrganizationRoleAssignment,
+    ResourceType,
+)
 from apps.organizations.roles import Role, Scope
 from apps.projects.invites import send_invite
 from apps.projects.models import Project, ProjectMembership
@@ -39,6 +46,14 @@ KEYS = {
 @pytest.fixture(autouse=True)
 def _fresh_limits() -> None:
     cache.clear()
+
+
+@pytest.fixture
+def acme(acme: Acme) -> Acme:
+    """Acme as a company has it: not what came with its owner's account, so that it can have more owners."""
+    Organization.objects.filter(pk=acme.organization.pk).update(is_personal=False)
+    acme.organization.refresh_from_db()
+    return acme
 
 
 @dataclass
@@ -223,6 +238,13 @@ def test_openais_word_for_a_viewer_is_taken(invite: Callable[..., Invited], acme
         "viewer",
         [{"id": acme.project.public_id, "role": "viewer"}],
     )
+
+
+def test_nobody_is_invited_to_own_what_goes_with_somebodys_account(acme: Acme):
+    ada = sign_up("ada@example.com")
+    answer = ada.call("POST", INVITES, {"email": GRACE, "role": "owner"})
+    assert refusal(answer) == (409, "personal_organization", None)
+    assert not Invite.objects.filter(email=GRACE).exists()
 
 
 def test_an_address_has_one_pending_invite(acme: Acme, invite: Callable[..., Invited]):
