@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
 
 from apps.api_keys import service_accounts
 from apps.api_keys.models import ApiKey
@@ -72,7 +72,11 @@ def test_whoever_leaves_while_being_added_has_no_place(acme: Acme):
             project=acme.project, membership=membership, role=ProjectRole.MEMBER, giver=ALL, actor=SYSTEM
         )
 
-    added, left = together(add, lambda: Membership.objects.filter(pk=membership.pk).delete())
+    def leave() -> None:
+        with transaction.atomic():
+            Membership.objects.select_for_update().get(pk=membership.pk).delete()
+
+    added, left = together(add, leave)
     assert (added in ("done", "user_not_found"), left) == (True, "done")
     assert not ProjectMembership.objects.filter(membership_id=membership.pk).exists()
 
