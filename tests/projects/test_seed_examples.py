@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.api_keys.test_seed_examples import Curl, answered, curl
+from tests.api_keys.conftest import Curl, curl
+from tests.api_keys.test_seed_examples import answered
 from tests.e2e.test_sdk_projects import admin_key
 
 __all__ = ["admin_key", "curl"]
