@@ -5,8 +5,8 @@ Fill a PostgreSQL database with a million rows of everything that grows, and mea
     DATABASE_URL=postgres://... python deploy/fill.py measure
 
 The database should be empty: `fill` runs the migrations itself. One tenant in a hundred thousand is
-a big one: it has a tenth of all rows. What is measured is a page as Django makes it, its queries and its time,
-the best of three, without the network.
+a big one: it has a tenth of all rows. What is measured is a page as Django makes it: its queries, and its time,
+which is the processor's in Django and the clock's in the database; the best of three, without the network.
 """
 
 from __future__ import annotations
@@ -290,9 +290,8 @@ def measure() -> bool:
     if operator is None:
         operator = User.objects.create_superuser(OPERATOR, "not-used-anywhere-1")
     client = _client(operator)
-    print(
-        "| list | pages | queries | first page, ms | slowest page | ms | of it database |\n|---|--:|--:|--:|---|--:|--:|"
-    )
+    print("| list | pages | queries | first page, ms | slowest page | ms | of it database |")
+    print("|---|--:|--:|--:|---|--:|--:|")
     good = [_measure(client, admin.site, "", model, admin_class) for model, admin_class in admin.site._registry.items()]
     good.append(_told("the big tenant's tabs", _tabs(client)))
     owner = _client(_owner_of_the_big_one())
@@ -327,7 +326,7 @@ def _owner_of_the_big_one() -> User:
 
 
 def _client(user: User) -> Client:
-    client = Client(HTTP_HOST="localhost")
+    client = Client(raise_request_exception=False, HTTP_HOST="localhost")
     client.force_login(user, backend=BACKEND)
     return client
 
@@ -382,11 +381,12 @@ def _page(client: Client, url: str, name: str, query: dict[str, str]) -> Page:
     """Ask for a page until it was quick, three times at most."""
     tries = []
     for _ in range(3):
-        began = time.perf_counter()
+        began = time.process_time()
         with CaptureQueriesContext(connection) as captured:
             status = client.get(url, query).status_code
-        took = (time.perf_counter() - began) * 1000
         database = sum(float(each["time"]) for each in captured.captured_queries) * 1000
+        # Not the clock's: what else this machine does at the moment says nothing of the list.
+        took = (time.process_time() - began) * 1000 + database
         tries.append(Page(name, status, len(captured), took, database))
         if took < LIMIT_MS / 3 or took > 10 * LIMIT_MS:
             break

@@ -16,7 +16,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 from apps.accounts.reauthentication import ask_again
 from apps.accounts.sessions import actor_of
 from apps.api_keys import services
-from apps.api_keys.admin import ApiKeyAdmin, RotationForm
+from apps.api_keys.admin import ApiKeyAdmin, RotationForm, StateFilter, UseFilter
 from apps.api_keys.models import ApiKey
 from apps.api_keys.tokens import KeyKind
 from apps.console.tenant.scoped import ScopedMixin
@@ -59,6 +59,8 @@ class TenantApiKeyAdmin(ScopedMixin, ApiKeyAdmin):
     """Keys are made, rotated, their secrets shown once, and revoked; nothing else about them changes."""
 
     autocomplete_fields = ("project",)  # type: ignore[assignment]
+    # Not by permissions: that would read all of a big tenant's keys.
+    list_filter = ("kind", StateFilter, UseFilter)  # type: ignore[assignment]
     search_by = {name: lookups for name, lookups in ApiKeyAdmin.search_by.items() if name != "org_"}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiKey]:
