@@ -218,7 +218,10 @@ class Group(TenantModel):
 
     class Meta:
         ordering = ["-created_at", "-id"]
-        indexes = [models.Index(fields=["name"], name="group_name_idx", opclasses=["varchar_pattern_ops"])]
+        indexes = [
+            models.Index(fields=["name"], name="group_name_idx", opclasses=["varchar_pattern_ops"]),
+            models.Index(fields=["organization", "-created_at"], name="group_org_created_idx"),
+        ]
         constraints = [models.UniqueConstraint(fields=["organization", "name"], name="group_name_once")]
 
     def __str__(self) -> str:
@@ -235,6 +238,7 @@ class GroupMembership(TenantModel):
 
     class Meta:
         ordering = ["-created_at", "-id"]
+        indexes = [models.Index(fields=["organization", "-created_at"], name="group_member_org_created_idx")]
         constraints = [models.UniqueConstraint(fields=["group", "membership"], name="once_in_a_group")]
 
     def __str__(self) -> str:

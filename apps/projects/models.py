@@ -121,6 +121,10 @@ class ProjectMembership(TenantModel):
 
     class Meta:
         ordering = ["-created_at", "-id"]
+        indexes = [
+            models.Index(fields=["organization", "-created_at"], name="project_member_org_idx"),
+            models.Index(fields=["project", "-created_at"], name="project_member_created_idx"),
+        ]
         constraints = [models.UniqueConstraint(fields=["project", "membership"], name="once_in_a_project")]
 
     def __str__(self) -> str:
