@@ -72,8 +72,11 @@ def grants_of(principal: Principal, project: Project | None) -> frozenset[Scope]
     Return what a caller can hand on: in a project, or at its organization if there is none.
 
     It is what the holder has there today, within what its key was given. An admin key hands on
-    calling models although it calls none itself.
+    calling models although it calls none itself. A key that acts in one project hands on nothing elsewhere.
     """
+    is_bound = principal.key_kind not in (None, "admin", "organization")
+    if is_bound and (project is None or project.pk != principal.project_id):
+        return NOTHING
     held = _held(principal, project)
     return held if principal.limit is None else held & principal.limit
 

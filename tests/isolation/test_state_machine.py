@@ -35,9 +35,10 @@ from tests.isolation.world import token_of
 
 pytestmark = pytest.mark.django_db
 
-PEOPLE, STEPS, RUNS = 6, 50, 205
+PEOPLE, STEPS, RUNS = 6, 50, 245
 MANAGERS = {"owner", "admin"}
 _ID = re.compile(r"\b(?:org|proj|user|inv|group|role|sa|key)_[0-9A-Za-z]{24}\b")
+_ORGANIZATION = re.compile(r"org_[0-9A-Za-z]{24}")
 steps: Counter[str] = Counter()
 
 
@@ -120,7 +121,7 @@ class People(RuleBasedStateMachine):
         super().__init__()
         self.known = copy.deepcopy(self.start)
         self.undo = ExitStack()
-        self.principals: dict[str, Principal | None] = {}
+        self.principals: dict[tuple[str, str | None], Principal | None] = {}
 
     @initialize()
     def begin(self) -> None:
@@ -133,15 +134,24 @@ class People(RuleBasedStateMachine):
     # What is told, and the one check there is.
 
     def ask(self, user: str, method: str, path: str, body: Any = None) -> Reply:
-        if user not in self.principals:
-            self.principals[user] = resolve(Credentials(bearer=self.known.secrets[user]))
-        reply = call(self.known.secrets[user], method, path, body, known=self.principals[user])
+        reply = call(self.known.secrets[user], method, path, body, known=self.principal(user, path))
         if reply.ok and method != "GET":
             self.principals.clear()
         steps["calls"] += 1
         steps[str(reply.status)] += 1
         assert reply.status < 500, (method, path, reply)
         return reply
+
+    def principal(self, user: str, path: str) -> Principal | None:
+        """Who the caller is in the organization of the path, as long as nothing changed, or else in its own."""
+        named = _ORGANIZATION.search(path)
+        organization = named[0] if named else None
+        if organization is not None and user not in getattr(self.known.organizations.get(organization), "roles", ()):
+            organization = None
+        if (user, organization) not in self.principals:
+            credentials = Credentials(bearer=self.known.secrets[user], organization=organization)
+            self.principals[user, organization] = resolve(credentials)
+        return self.principals[user, organization]
 
     def check(self, user: str, reply: Reply, *sent: str) -> None:
         told = set(_ID.findall(reply.text)) - (set() if reply.ok else set(sent))
@@ -153,8 +163,11 @@ class People(RuleBasedStateMachine):
         return {kind: pool[pick[at % 5] % len(pool)] for at, (kind, pool) in enumerate(zip(kinds, pools, strict=True))}
 
     def near(self, user: str, pick: list[int]) -> dict[str, str]:
-        """Ids that mostly belong together: those of the organization that was picked."""
+        """Ids that mostly belong together: those of one organization, which is mostly the caller's."""
         ids = self.chosen(pick)
+        mine = [name for name, each in self.known.organizations.items() if user in each.roles]
+        if pick[3] % 3 and mine:
+            ids["org"] = mine[pick[0] % len(mine)]
         of = self.known.organizations.get(ids["org"])
         if of is not None and pick[4] % 4:
             ids["proj"] = ([*of.projects] or [ids["proj"]])[pick[2] % max(1, len(of.projects))]
@@ -247,9 +260,8 @@ class People(RuleBasedStateMachine):
         if accepted.ok:
             of.roles.setdefault(guest, role)
             of.past.add(guest)
-        for other in self.known.people:
-            if other != guest:
-                assert not self.ask(other, "POST", f"organization/invites/{made['id']}/accept", {"token": secret}).ok
+        other = self.known.people[(invited + 1) % PEOPLE]
+        assert not self.ask(other, "POST", f"organization/invites/{made['id']}/accept", {"token": secret}).ok
 
     @rule(at=who, pick=pick)
     def create_project(self, at: int, pick: list[int]) -> None:
