@@ -25,6 +25,7 @@ from apps.console.admin.panels import Panel, Tab, page_url, table_of, tabs_of
 from apps.core.errors import AppError
 from apps.organizations.members import EVERYTHING, Giver
 from apps.organizations.models import Organization
+from apps.organizations.roles import Role
 from apps.projects.giving import Grants, everything
 from apps.projects.invites import Rights
 from apps.usage.models import UsageRecord
@@ -34,6 +35,10 @@ USAGE_DAYS = 30
 
 class TenancyAdmin(AuditedAdmin):
     """Rows of tenants: written by services only, whose refusals are shown on the form that asked."""
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        # The first choice of a role would be owner.
+        return {"role": Role.MEMBER.value, **super().get_changeform_initial_data(request)}
 
     def actor(self, request: HttpRequest) -> Actor:
         return actor_of(request.user)  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from apps.core.errors import AppError
 from apps.organizations.organization_settings import Storage
 
 STORAGE = [
-    ("", "As it is where this belongs"),
+    ("", "Not set here"),
     (Storage.STORE.value, "Everything"),
     (Storage.METADATA.value, "What is not their text"),
     (Storage.NONE.value, "Nothing"),
