@@ -216,7 +216,7 @@ def table_of(request: HttpRequest, admin: OperatorAdmin, panel: Panel, place: An
     """Return a page of a panel's rows for its template."""
     listed = admin.admin_site.get_model_admin(panel.model)
     rows_here = panel.rows(listed.get_queryset(request), place).order_by("-created_at", "-id")
-    if isinstance(listed.list_select_related, tuple):
+    if listed.list_select_related:
         rows_here = rows_here.select_related(*listed.list_select_related)
     pages = InfinitePaginator(rows_here, PER_PAGE)
     try:

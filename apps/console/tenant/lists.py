@@ -47,19 +47,24 @@ class TenantOrganizationAdmin(ScopedMixin, OrganizationAdmin):
         return site.index(request)
 
 
+def beside(list_class: Any, *, model: type[Model]) -> type[Any]:
+    """Return a list's class for this site, which reads beside a page what it would join."""
+    return scoped(list_class, model=model, prefetched=list_class.list_select_related, list_select_related=())
+
+
 LISTS: dict[type[Model], type[OperatorAdmin]] = {
     Organization: TenantOrganizationAdmin,
     ApiKey: TenantApiKeyAdmin,
     Membership: scoped(MembershipAdmin, model=Membership),
     Invite: scoped(InviteAdmin, model=Invite),
     Project: scoped(ProjectAdmin, model=Project),
-    ProjectMembership: scoped(ProjectMembershipAdmin, model=ProjectMembership),
+    ProjectMembership: beside(ProjectMembershipAdmin, model=ProjectMembership),
     Group: scoped(GroupAdmin, model=Group),
-    GroupMembership: scoped(GroupMembershipAdmin, model=GroupMembership),
+    GroupMembership: beside(GroupMembershipAdmin, model=GroupMembership),
     CustomRole: scoped(CustomRoleAdmin, model=CustomRole),
     OrganizationRoleAssignment: scoped(OrganizationAssignmentAdmin, model=OrganizationRoleAssignment),
     ProjectRoleAssignment: scoped(ProjectAssignmentAdmin, model=ProjectRoleAssignment),
-    ServiceAccount: scoped(ServiceAccountAdmin, model=ServiceAccount),
+    ServiceAccount: beside(ServiceAccountAdmin, model=ServiceAccount),
     RateLimit: TenantRateLimitAdmin,
     UsageRecord: scoped(UsageRecordAdmin, model=UsageRecord),
     AuditEvent: scoped(AuditEventAdmin, "organization", model=AuditEvent),
