@@ -51,13 +51,15 @@ class Giver(NamedTuple):
     """
     What a caller can hand on: no more rights than its own, for no longer, for no other models and to no other places.
 
-    `models` and `addresses` are None without a limit.
+    `models` and `addresses` are None without a limit. `holder` says whose keys are its own: the id of a
+    user, or of a service account's row.
     """
 
     scopes: frozenset[Scope]
     until: datetime.datetime | None = None
     models: list[str] | None = None
     addresses: list[str] | None = None
+    holder: str | int | None = None
 
 
 class Holder(NamedTuple):
@@ -76,11 +78,12 @@ def giver_behind(principal: Principal, project: Project | None) -> Giver:
     that is gone.
     """
     scopes = grants_of(principal, project)
+    holder = principal.service_account_id or principal.user_id
     if principal.key_id is None:
-        return Giver(scopes)
+        return Giver(scopes, holder=holder)
     key = key_behind(principal)
     until = datetime.datetime.fromtimestamp(principal.expires_at, datetime.UTC) if principal.expires_at else None
-    return Giver(scopes, until, key.allowed_models, key.allowed_addresses or None)
+    return Giver(scopes, until, key.allowed_models, key.allowed_addresses or None, holder)
 
 
 def key_behind(principal: Principal) -> ApiKey:
@@ -182,14 +185,20 @@ def rotate_key(
     Give a key a new secret and return both. The one before works for `overlap`, any older one no longer.
 
     `giver`: what the caller can hand on, since the secret opens all that the key does; None means
-    everything. Raises Forbidden for a key that can more than that, Conflict for a key that is
-    expired, revoked, in an archived project, or was rotated since it was read.
+    everything. Raises Forbidden for a key that can more than that, or is somebody else's; Conflict for a
+    key that is expired, revoked, in an archived project, or was rotated since it was read.
     """
-    if giver is not None:
-        _check_rights(giver, key.rights)
-        _check_end_within(giver, key.expires_at)
-        _check_limits(giver, key.allowed_addresses, key.allowed_models)
     _check_active(key.project)
+    # The digest decides who is first: of many at once, one finds the secret it read.
+    unended = ApiKey.objects.unended().select_for_update(no_key=True, of=("self",))
+    now: ApiKey | None = unended.filter(pk=key.pk, digest=key.digest).first()
+    if now is None:
+        raise Conflict("The key has expired, was revoked, or was rotated just now.", code="api_key_not_rotatable")
+    if giver is not None:
+        _check_rights(giver, now.rights)
+        _check_end_within(giver, now.expires_at)
+        _check_limits(giver, now.allowed_addresses, now.allowed_models)
+        _check_secret(giver, now)
     token = new_token(KeyKind(key.kind))
     pepper, digest = _newest_digest(token)
     changes = {
@@ -200,9 +209,7 @@ def rotate_key(
         "previous_pepper_id": key.pepper_id if overlap else "",
         "previous_expires_at": timezone.now() + overlap if overlap else None,
     }
-    # The digest decides who is first: of many at once, one finds the secret it read.
-    if not ApiKey.objects.unended().filter(pk=key.pk, digest=key.digest).update(**changes):
-        raise Conflict("The key has expired, was revoked, or was rotated just now.", code="api_key_not_rotatable")
+    ApiKey.objects.filter(pk=key.pk).update(**changes)
     key.refresh_from_db()
     _record(Action.API_KEY_ROTATED, key, actor, overlap_seconds=round(overlap.total_seconds()))
     return key, token
@@ -305,6 +312,18 @@ def _check_limits(giver: Giver, addresses: list[str], models: list[str] | None) 
         raise Forbidden("A key cannot be used from more addresses than its creator.", param="allowed_addresses")
     if giver.models is not None and (models is None or not set(models) <= set(giver.models)):
         raise Forbidden("A key cannot call more models than its creator.", param="allowed_models")
+
+
+def _check_secret(giver: Giver, key: ApiKey) -> None:
+    """
+    Refuse to show the secret of somebody else's key: it would work on when whoever reads it is gone.
+
+    In a project it is for those who may make service accounts, whose keys outlive their makers anyway.
+    """
+    is_own = giver.holder is not None and giver.holder in (key.user_id, key.service_account_id)
+    may_make_lasting = key.project_id is not None and Scope.SERVICE_ACCOUNTS_WRITE in giver.scopes
+    if not (is_own or may_make_lasting):
+        raise Forbidden("This is somebody else's key. Delete it, and make one of your own.", code="not_your_key")
 
 
 def _check_changes(before: ApiKey, giver: Giver, changes: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from apps.api_keys.services import CAN_HOLD
 from apps.api_keys.tokens import PREFIXES, KeyKind, is_well_formed
 from apps.audit.models import AuditEvent
 from apps.core.ids import new_id
+from apps.organizations.models import Membership
 from apps.organizations.principal import CALLING
 from apps.organizations.roles import ALL, PERMISSION_SCOPES, READING, Permission, ProjectRole, Role, Scope
 from apps.projects.models import Project, ProjectMembership
@@ -161,6 +162,26 @@ def test_an_admin_changes_no_key_that_can_more_but_may_end_it(ada: Caller):
         assert refusal(answer) == (403, "insufficient_permissions", "scopes")
     assert state() == before
     assert boss.call("DELETE", f"{path}/{hers.public_id}", **here).status_code == 200
+
+
+@EACH_KIND
+def test_nobody_keeps_the_secret_of_somebody_elses_key(ada: Caller, kind: KeyKind):
+    """It would work on when who rotated it has lost its place."""
+    bob = sign_up("bob@example.com")
+    place = join(bob.user, ada.organization, Role.MEMBER if kind is PROJECT else Role.ADMIN)
+    hers = ada.with_key(kind=kind, scopes={Scope.API_KEYS_READ})
+    path, here = path_of(kind, ada, by_id=True), {"OpenAI_Organization": ada.organization.public_id}
+    paths = [path, *(["/v1/auth/api-keys"] if kind is PROJECT else [])]
+    before = state()
+    for one in paths:
+        answer = bob.call("POST", f"{one}/{hers.key.public_id}/rotate", {}, **here)
+        assert refusal(answer) == (403, "not_your_key", None)
+    assert state() == before
+    own = bob.call("POST", path, {"name": "k"}).json()
+    assert bob.call("POST", f"{path}/{own['id']}/rotate", {}).status_code == 200
+    Membership.objects.filter(pk=place.pk).update(role=Role.ADMIN)
+    answer = bob.call("POST", f"{path}/{hers.key.public_id}/rotate", {})
+    assert answer.status_code == (200 if kind is PROJECT else 403)
 
 
 @EACH_KIND

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -13,6 +13,7 @@ from django.urls import reverse
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
+from apps.accounts.models import User
 from apps.accounts.reauthentication import ask_again
 from apps.accounts.sessions import actor_of
 from apps.api_keys import services
@@ -78,10 +79,12 @@ class TenantApiKeyAdmin(ScopedMixin, ApiKeyAdmin):
         return super().get_fields(request, obj) if obj else NewTenantKeyForm.Meta.fields
 
     def _giver(self, request: HttpRequest, place: Project | Organization) -> services.Giver:
+        """What the user can hand on there."""
         organization = place.organization if isinstance(place, Project) else place
         rights = self.rights_in(request, organization)
         assert rights is not None
-        return services.Giver(rights(place if isinstance(place, Project) else None))
+        scopes = rights(place if isinstance(place, Project) else None)
+        return services.Giver(scopes, holder=cast(User, request.user).pk)
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
         place = obj.project or self.tenancy(request).organization
