@@ -13,7 +13,7 @@ from apps.accounts.models import User
 from apps.audit.services import Action, Actor, record
 from apps.core.errors import Conflict, NotFound
 from apps.organizations.models import Membership, Organization
-from apps.organizations.roles import ProjectRole
+from apps.organizations.roles import ALL, PROJECT_ROLE_SCOPES, ProjectRole, Scope
 from apps.projects.models import Project, ProjectMembership
 from apps.projects.project_settings import changed_settings, checked_settings
 
@@ -29,8 +29,14 @@ def create_project(
     actor: Actor,
     description: str = "",
     settings: dict[str, Any] | None = None,
+    giver: frozenset[Scope] = ALL,
 ) -> Project:
-    """Make a project. Its creator becomes its owner, if it is a member. Raises BadRequest for wrong settings."""
+    """
+    Make a project. Raises BadRequest for wrong settings.
+
+    Its creator becomes its owner, if it is a member: or what has no more rights than `giver`, which is
+    what the creator can hand on at the organization.
+    """
     project = Project.objects.create(
         organization=organization,
         name=name,
@@ -40,10 +46,10 @@ def create_project(
     )
     # The lock makes leaving the organization at the same moment take its turn.
     members = Membership.objects.in_organization(organization.pk).select_for_update(no_key=True)
-    if creator is not None and (membership := members.filter(user=creator).first()) is not None:
-        ProjectMembership.objects.create(
-            organization=organization, project=project, membership=membership, role=ProjectRole.OWNER
-        )
+    membership = members.filter(user=creator).first() if creator is not None else None
+    role = next((role for role in ProjectRole if PROJECT_ROLE_SCOPES[role] <= giver), None)
+    if membership is not None and role is not None:
+        ProjectMembership.objects.create(organization=organization, project=project, membership=membership, role=role)
     record_of(Action.PROJECT_CREATED, project, actor, name=name, settings=project.settings)
     return project
 

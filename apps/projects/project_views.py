@@ -31,6 +31,7 @@ from apps.projects.openapi import (
     ProjectList,
     ProjectSerializer,
 )
+from apps.projects.rights import grants_of
 from apps.projects.scoping import ProjectView
 from apps.projects.serializers import ChangedProject, NewProject, project_document
 
@@ -72,7 +73,7 @@ class ProjectsView(OrganizationView):
     @extend_schema(
         operation_id="createProject",
         summary="Create a project",
-        description="You become its owner.",
+        description="You become its owner, as far as your rights at the organization reach.",
         tags=TAGS,
         request=NewProject,
         responses={200: ProjectSerializer},
@@ -84,6 +85,7 @@ class ProjectsView(OrganizationView):
         project = services.create_project(
             organization=self.organization,
             creator=user_behind(self.principal),
+            giver=grants_of(self.principal, None),
             actor=actor_of_caller(self.principal),
             **wanted.validated_data,
         )

@@ -12,7 +12,8 @@ from apps.api_keys.models import ApiKey
 from apps.audit.models import AuditEvent
 from apps.audit.services import SYSTEM
 from apps.core.ids import new_id
-from apps.organizations.roles import ProjectRole, Scope
+from apps.organizations.models import CustomRole, OrganizationRoleAssignment, ResourceType
+from apps.organizations.roles import PROJECT_ROLE_SCOPES, ProjectRole, Scope
 from apps.projects.models import Project, ProjectMembership
 from apps.projects.project_services import delete_project, purge_projects
 from apps.usage.models import State, UsageRecord
@@ -65,6 +66,31 @@ def test_a_project_is_made_as_documented(acme: Acme):
     assert acme.owner.call("GET", f"{PROJECTS}/{made['id']}").json() == made
     iso = acme.owner.call("GET", f"{PROJECTS}/{made['id']}?timestamps=iso").json()
     assert iso["created_at"] == row.created_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@pytest.mark.parametrize(
+    ("more", "role"),
+    [
+        (set(), None),
+        ({*PROJECT_ROLE_SCOPES[ProjectRole.VIEWER]}, ProjectRole.VIEWER),
+        ({*PROJECT_ROLE_SCOPES[ProjectRole.OWNER]} - {Scope.SERVICE_ACCOUNTS_WRITE}, ProjectRole.MEMBER),
+        ({*PROJECT_ROLE_SCOPES[ProjectRole.OWNER]}, ProjectRole.OWNER),
+    ],
+)
+def test_nobody_gains_rights_by_making_a_project(acme: Acme, more: set[Scope], role: ProjectRole | None):
+    rights = CustomRole.objects.create(
+        organization=acme.organization,
+        resource_type=ResourceType.ORGANIZATION,
+        name="Planner",
+        permissions=sorted({Scope.PROJECTS_WRITE, *more}),
+    )
+    OrganizationRoleAssignment.objects.create(
+        organization=acme.organization, role=rights, membership=acme.membership(acme.viewer)
+    )
+    made = acme.viewer.call("POST", PROJECTS, {"name": "mine"}).json()
+    assert list(ProjectMembership.objects.filter(project__public_id=made["id"]).values_list("role", flat=True)) == (
+        [] if role is None else [role]
+    )
 
 
 def test_an_admin_key_makes_a_project_in_the_name_of_its_user(acme: Acme):

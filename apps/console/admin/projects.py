@@ -130,7 +130,11 @@ class ProjectAdmin(PlaceAdmin):
             saved = project_services.update_project(project=obj, actor=self.actor(request), replace=True, **given)
         else:
             saved = project_services.create_project(
-                organization=obj.organization, creator=cast(User, request.user), actor=self.actor(request), **given
+                organization=obj.organization,
+                creator=cast(User, request.user),
+                giver=self.grants_in(request, obj.organization)(None),
+                actor=self.actor(request),
+                **given,
             )
         obj.__dict__.update(saved.__dict__)
 
