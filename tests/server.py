@@ -70,9 +70,18 @@ class Server:
                 self.call("GET", "/readyz")
                 return
             except (urllib.error.URLError, ConnectionError):
-                dead = [name for name, process in self.processes.items() if process.poll() is not None]
+                dead = [name for name, process in self.processes.items() if self._ends_soon(process)]
                 if dead or time.monotonic() > limit:
                     raise AssertionError(f"not ready; dead: {dead}\n{self.log.read_text()[-4000:]}") from None
+
+    @staticmethod
+    def _ends_soon(process: subprocess.Popen[bytes]) -> bool:
+        """Give a process that starts a moment of the core that asking again at once would take from it."""
+        try:
+            process.wait(0.1)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
         """Make a request and return the parsed answer. Raises urllib.error.HTTPError for an error status."""
@@ -180,6 +189,19 @@ def _migrated_database() -> str:
     return noted.read_text()
 
 
+@cache
+def _migrated_file() -> Path:
+    """A migrated SQLite database, to be copied."""
+    folder = Path(os.environ["JAN_TEST_SHARED"]) / "sqlite"
+    with _locked("sqlite"):
+        if not folder.exists():
+            draft = folder.with_name("sqlite.draft")
+            env = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+            _manage({**env, "JAN_DATA_DIR": str(draft)}, "migrate", "--verbosity", "0")
+            draft.rename(folder)
+    return folder / "jan.sqlite3"
+
+
 @contextmanager
 def _locked(name: str) -> Iterator[None]:
     with (Path(os.environ["JAN_TEST_SHARED"]) / f"{name}.lock").open("w") as lock:
@@ -234,6 +256,8 @@ def environment(provider: Provider, profile: str, **extra: str) -> dict[str, str
     if profile == "postgres":
         env["DATABASE_URL"] = create_database(_migrated_database())
         env["REDIS_URL"] = _redis_url()
+    else:
+        shutil.copy(_migrated_file(), data)
     return env | extra
 
 
