@@ -286,19 +286,20 @@ def keep_membership(provider: IdentityProvider, user: User, claims: dict[str, An
         if found is not None:
             leave(membership=found, actor=SYSTEM, provider=provider.slug)
         return
+    told: Role | list[str] = wanted
     if found is None:
         Membership.objects.create(user=user, organization=organization, role=wanted)
         action = Action.USER_ADDED
     else:
         Membership.objects.filter(pk=found.pk).update(role=wanted)
-        action = Action.USER_UPDATED
+        action, told = Action.USER_UPDATED, [found.role, wanted]
     record(
         action,
         actor=SYSTEM,
         organization=organization.public_id,
         target_kind="user",
         target_id=user.pk,
-        role=wanted,
+        role=told,
         provider=provider.slug,
     )
 

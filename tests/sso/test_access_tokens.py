@@ -299,8 +299,13 @@ def test_a_changed_claim_changes_the_role_and_a_missing_one_ends_it(issuer: Scri
         whose(issuer.access_token(role=role))
         roles.append(role_in(acme, user))
     assert roles == ["admin", "viewer", None]
-    actions = AuditEvent.objects.in_organization(acme.public_id).order_by("id").values_list("action", flat=True)
-    assert list(actions) == ["organization.created", "user.added", "user.updated", "user.deleted"]
+    events = AuditEvent.objects.in_organization(acme.public_id).order_by("id")
+    assert [(event.action, event.details.get("role")) for event in events] == [
+        ("organization.created", None),
+        ("user.added", "admin"),
+        ("user.updated", ["admin", "viewer"]),
+        ("user.deleted", "viewer"),
+    ]
 
 
 def test_an_owner_stays_one_whatever_the_claims_say(issuer: ScriptedIssuer, acme):
