@@ -11,7 +11,7 @@ from django.utils.module_loading import import_string
 from apps.accounts.models import User
 from apps.audit.services import Action, Actor, record
 from apps.core.errors import Conflict, Forbidden, NotFound
-from apps.organizations.models import Membership, Organization
+from apps.organizations.models import Membership, Organization, OrganizationRoleAssignment
 from apps.organizations.rights import organization_rights
 from apps.organizations.roles import ALL, DEFAULT_PROJECT_ROLES, PROJECT_ROLE_SCOPES, ROLE_SCOPES, Role, Scope
 from apps.organizations.services import lock_organization
@@ -61,7 +61,7 @@ def add_member(*, organization: Organization, user: User, role: Role, giver: Giv
 @transaction.atomic
 def change_role(*, membership: Membership, role: Role, giver: Giver, actor: Actor) -> Membership:
     """
-    Give a member another role.
+    Give a member another role. Predefined ones it was given beside it go, or a demoted admin could stay one.
 
     Raises Forbidden for a role that brings more than the giver has, and for a member who has more;
     Conflict (`last_owner`) for demoting the last owner, and (`personal_organization`) for another
@@ -77,7 +77,7 @@ def change_role(*, membership: Membership, role: Role, giver: Giver, actor: Acto
     _check_not_last(membership)
     membership.role = role
     membership.save(update_fields=["role"])
-    _record(Action.USER_UPDATED, membership, actor, role=[before, role])
+    _record(Action.USER_UPDATED, membership, actor, role=[before, role], **take_predefined(membership))
     return membership
 
 
@@ -134,6 +134,15 @@ def transfer_ownership(*, owner: Membership, to: Membership, giver: Giver, actor
         owner=[owner.user_id, to.user_id],
         roles={owner.user_id: [Role.OWNER, Role.ADMIN], to.user_id: [before, Role.OWNER]},
     )
+
+
+def take_predefined(membership: Membership) -> dict[str, Any]:
+    """Take the predefined roles that a member was given beside its own. Returns what its event says of that."""
+    given = OrganizationRoleAssignment.objects.in_organization(membership.organization_id)
+    beside = given.filter(membership=membership, role=None)
+    names = sorted(beside.values_list("predefined", flat=True))
+    beside.delete()
+    return {"roles_beside": [names, []]} if names else {}
 
 
 def member_of(organization_id: int, user_id: str) -> Membership:

@@ -25,7 +25,7 @@ from apps.accounts.sessions import actor_of
 from apps.accounts.tokens import invalid_token
 from apps.audit.services import SYSTEM, Action, record
 from apps.core.errors import Conflict, Forbidden
-from apps.organizations.members import leave
+from apps.organizations.members import leave, take_predefined
 from apps.organizations.models import Membership, Organization
 from apps.organizations.roles import Role
 from apps.sso.models import CLAIMED_ROLES, IdentityProvider, SSODomain, domain_of
@@ -286,21 +286,21 @@ def keep_membership(provider: IdentityProvider, user: User, claims: dict[str, An
         if found is not None:
             leave(membership=found, actor=SYSTEM, provider=provider.slug)
         return
-    told: Role | list[str] = wanted
+    told: dict[str, Any] = {"role": wanted}
     if found is None:
         Membership.objects.create(user=user, organization=organization, role=wanted)
         action = Action.USER_ADDED
     else:
         Membership.objects.filter(pk=found.pk).update(role=wanted)
-        action, told = Action.USER_UPDATED, [found.role, wanted]
+        action, told = Action.USER_UPDATED, {"role": [found.role, wanted], **take_predefined(found)}
     record(
         action,
         actor=SYSTEM,
         organization=organization.public_id,
         target_kind="user",
         target_id=user.pk,
-        role=told,
         provider=provider.slug,
+        **told,
     )
 
 

@@ -141,6 +141,23 @@ def test_a_change_that_is_refused_changes_nothing(team: Team, caller, target, bo
     assert (team.roles(), team.events()) == (before, [])
 
 
+def test_a_demoted_admin_has_no_predefined_role_left_beside_its_own(team: Team):
+    """Or it could give itself `admin`, and give back to itself what it was taken."""
+    given = team.admin.call("POST", f"{at(team.admin)}/roles", {"role_id": "role_admin"})
+    auditor = CustomRole.objects.create(
+        organization=team.organization, resource_type="organization", name="Auditor", permissions=["audit_logs.read"]
+    )
+    OrganizationRoleAssignment.objects.create(
+        organization=team.organization, role=auditor, membership=team.admin.membership
+    )
+    assert given.status_code == 200
+    assert team.owner.call("POST", at(team.admin), {"role": "viewer"}).status_code == 200
+    assert refused(team.admin.call("POST", at(team.admin), {"role": "admin"})) == (403, "insufficient_permissions")
+    assert [given.role for given in OrganizationRoleAssignment.objects.all()] == [auditor]
+    details = AuditEvent.objects.get(action="user.updated").details
+    assert details == {"role": ["admin", "viewer"], "roles_beside": [["admin"], []]}
+
+
 @pytest.mark.parametrize(("method", "body"), [("GET", None), ("POST", {"role": "viewer"}), ("DELETE", None)])
 def test_a_strangers_member_is_not_found(team: Team, strangers: Team, method: str, body):
     before = strangers.roles()
