@@ -15,7 +15,7 @@ from apps.accounts.models import User
 from apps.api_keys.models import ApiKey
 from apps.audit.models import AuditEvent
 from apps.console.tenant.lists import LISTS, site
-from apps.organizations.models import Invite, Membership, Organization
+from apps.organizations.models import CustomRole, Invite, Membership, Organization, OrganizationRoleAssignment
 from apps.projects.models import Project, default_project
 from tests.console.conftest import SIGN_IN, prove
 from tests.console.test_admin import fill
@@ -279,6 +279,40 @@ def test_an_owner_makes_a_project_a_key_and_an_invite(owner_client: Client, own:
     assert Invite.objects.get(email="new@example.com").organization_id == organization.pk
 
 
+@pytest.mark.parametrize(
+    ("kind", "right"), [("organization", "admin_keys.write"), ("service_account", "service_accounts.write")]
+)
+def test_keys_take_the_same_rights_as_over_the_api(own: dict[str, Any], kind: str, right: str):
+    organization = own["organizations.Organization"]
+    clerk = User.objects.create_user("clerk@example.com", "pw")
+    membership = Membership.objects.create(organization=organization, user=clerk, role="member")
+    rights = [
+        "organization.read",
+        "organization.write",
+        "projects.read",
+        "admin_keys.read",
+        "api_keys.read",
+        "api_keys.write",
+    ]
+    role = CustomRole.objects.create(
+        organization=organization, name="clerk", resource_type="organization", permissions=rights
+    )
+    OrganizationRoleAssignment.objects.create(organization=organization, role=role, membership=membership)
+    key = own["api_keys.ApiKey"]
+    ApiKey.objects.filter(pk=key.pk).update(kind=kind, project=None if kind == "organization" else key.project_id)
+    client = signed_in(clerk)
+    client.post(reverse("tenant:choose"), {"organization": organization.public_id})
+    revoke = {"action": "revoke", "_selected_action": [key.pk]}
+    keys = ApiKey.objects.in_organization(organization.pk)
+    before = list(keys.order_by("pk").values())
+    client.post(reverse("tenant:api_keys_apikey_add"), {"kind": "organization", "name": "k"})
+    client.post(reverse("tenant:api_keys_apikey_changelist"), revoke)
+    assert list(keys.order_by("pk").values()) == before
+    CustomRole.objects.filter(pk=role.pk).update(permissions=[*rights, right])
+    client.post(reverse("tenant:api_keys_apikey_changelist"), revoke)
+    assert keys.get(pk=key.pk).revoked_at is not None
+
+
 def test_an_owner_of_two_has_one_at_a_time(owner_client: Client, owner: User, own: dict[str, Any]):
     first = Organization.objects.of(owner.pk).get(is_personal=True)
     listed = owner_client.get(reverse("tenant:choose"))
@@ -299,3 +333,29 @@ def test_every_page_of_ones_own_opens(owner_client: Client, own: dict[str, Any])
         if status not in (200, 302, 403):
             wrong[url] = status
     assert wrong == {}
+
+
+@pytest.mark.parametrize("model", [model for model in LISTS if model is not Organization])
+def test_no_search_asks_for_the_id_of_an_organization(model: type[Model]):
+    assert "org_" not in str(site.get_model_admin(model).search_help_text)
+
+
+def test_what_a_search_asks_for_reads_well():
+    texts = [str(site.get_model_admin(model).search_help_text) for model in (Project, Membership, Invite)]
+    assert texts == [
+        "The beginning of a name or a proj_ id, or a member's e-mail address.",
+        "The beginning of an e-mail address, or a whole user_ id.",
+        "The beginning of an e-mail address or an inv_ id.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("role", "is_linked"), [("owner", True), ("admin", True), ("member", False), ("viewer", False)]
+)
+def test_the_account_page_leads_managers_to_their_organization(role: str, is_linked: bool):
+    user = User.objects.create_user("someone@example.com", "correct-horse-9")
+    Membership.objects.filter(user=user).delete()
+    organization = fill(7)["organizations.Organization"]
+    Membership.objects.create(organization=organization, user=user, role=role)
+    page = signed_in(user).get(reverse("account_home")).content.decode()
+    assert (f'href="{reverse("tenant:index")}"' in page) is is_linked

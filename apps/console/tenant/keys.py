@@ -18,7 +18,7 @@ from apps.accounts.reauthentication import ask_again
 from apps.accounts.sessions import actor_of
 from apps.api_keys import services
 from apps.api_keys.admin import ApiKeyAdmin, RotationForm, StateFilter, UseFilter
-from apps.api_keys.models import ApiKey
+from apps.api_keys.models import WIDE, ApiKey
 from apps.api_keys.tokens import KeyKind
 from apps.console.tenant.scoped import ScopedMixin
 from apps.core.errors import AppError
@@ -27,6 +27,12 @@ from apps.organizations.roles import Scope
 from apps.projects.models import Project
 
 _KINDS = (KeyKind.PROJECT, KeyKind.ORGANIZATION, KeyKind.ADMIN)
+# What it takes to make and revoke a key, beside api_keys.write, as over the API.
+_NEEDED = {
+    KeyKind.ADMIN: Scope.ADMIN_KEYS_WRITE,
+    KeyKind.ORGANIZATION: Scope.ADMIN_KEYS_WRITE,
+    KeyKind.SERVICE_ACCOUNT: Scope.SERVICE_ACCOUNTS_WRITE,
+}
 
 
 class NewTenantKeyForm(forms.ModelForm):
@@ -68,7 +74,7 @@ class TenantApiKeyAdmin(ScopedMixin, ApiKeyAdmin):
         keys: QuerySet[ApiKey] = super().get_queryset(request)
         if Scope.ADMIN_KEYS_READ in self.tenancy(request).rights:
             return keys
-        return keys.exclude(kind=KeyKind.ADMIN)
+        return keys.exclude(kind__in=WIDE)
 
     def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
         if obj is None:
@@ -86,9 +92,13 @@ class TenantApiKeyAdmin(ScopedMixin, ApiKeyAdmin):
         scopes = rights(place if isinstance(place, Project) else None)
         return services.Giver(scopes, holder=cast(User, request.user).pk)
 
+    def _may_write(self, request: HttpRequest, kind: str) -> bool:
+        needed = _NEEDED.get(KeyKind(kind))
+        return needed is None or needed in self.tenancy(request).rights
+
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
         place = obj.project or self.tenancy(request).organization
-        self.require(obj.kind != KeyKind.ADMIN or Scope.ADMIN_KEYS_WRITE in self.tenancy(request).rights)
+        self.require(self._may_write(request, obj.kind))
         made, token = services.create_key(
             kind=KeyKind(obj.kind),
             name=obj.name,
@@ -123,8 +133,7 @@ class TenantApiKeyAdmin(ScopedMixin, ApiKeyAdmin):
     @action(description="Revoke", permissions=["change"])
     def revoke(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> None:
         actor = actor_of(request.user)  # type: ignore[arg-type]
-        own_rights = self.tenancy(request).rights
-        allowed = [key for key in keys if key.kind != KeyKind.ADMIN or Scope.ADMIN_KEYS_WRITE in own_rights]
+        allowed = [key for key in keys if self._may_write(request, key.kind)]
         revoked = sum(services.revoke_key(key=key, actor=actor) for key in allowed)
         self.message_user(request, f"{revoked} keys stop working everywhere within two seconds.")
 
