@@ -352,6 +352,7 @@ def test_what_a_search_asks_for_reads_well():
 @pytest.mark.parametrize(
     ("role", "is_linked"), [("owner", True), ("admin", True), ("member", False), ("viewer", False)]
 )
+@pytest.mark.django_db
 def test_the_account_page_leads_managers_to_their_organization(role: str, is_linked: bool):
     user = User.objects.create_user("someone@example.com", "correct-horse-9")
     Membership.objects.filter(user=user).delete()

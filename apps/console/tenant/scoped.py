@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
@@ -20,6 +21,9 @@ from apps.organizations.models import Organization
 from apps.projects.invites import Rights, rights_of_member
 from apps.projects.models import default_project
 
+# What a search's help says of an organization's id. Here there is one organization, and nobody looks for it.
+_ORGANIZATION_ID = re.compile(r", (?:or )?a whole org_ id| or org_(?= id)|, org_(?= or )|org_(?:,| or) ")
+
 
 class ScopedMixin(AuditedAdmin):
     """
@@ -31,6 +35,10 @@ class ScopedMixin(AuditedAdmin):
 
     tenant_path: ClassVar[str] = "organization_id"
     prefetched: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.search_help_text = _ORGANIZATION_ID.sub("", str(cls.search_help_text))
 
     def tenancy(self, request: HttpRequest) -> Tenancy:
         """Return what the request is about. Raises Http404 for whoever manages nothing."""
