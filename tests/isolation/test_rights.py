@@ -38,7 +38,7 @@ from tests.isolation.world import NOTHING, token_of
 
 pytestmark = pytest.mark.django_db
 
-RUNS, STEPS = 50, 20
+RUNS, STEPS = 56, 20
 BEGINNERS = (
     "owner", "admin", "project owner", "member", "viewer", "outsider", "guest member", "user key", "project key",
     "read-only key", "organization key", "admin key", "service account key", "ephemeral key",

@@ -22,8 +22,8 @@ from apps.audit.models import AuditEvent
 from apps.core.errors import AppError, ServiceUnavailable, Unauthenticated
 from apps.core.freshness import Watch
 from apps.organizations.models import Membership, Organization
-from apps.projects.models import Project
 from apps.organizations.principal import Principal
+from apps.projects.models import Project
 from apps.projects.services import create_organization
 from apps.sso import remote
 from apps.sso.keys import key_for

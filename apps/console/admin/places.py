@@ -37,8 +37,10 @@ class TenancyAdmin(AuditedAdmin):
     """Rows of tenants: written by services only, whose refusals are shown on the form that asked."""
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        given: dict[str, Any] = super().get_changeform_initial_data(request)
+        words = {field.name for field in self.opts.concrete_fields if not field.is_relation}
         # The first choice of a role would be owner.
-        return {"role": Role.MEMBER.value, **super().get_changeform_initial_data(request)}
+        return {"role": Role.MEMBER.value, **given} if "role" in words else given
 
     def actor(self, request: HttpRequest) -> Actor:
         return actor_of(request.user)  # type: ignore[arg-type]
