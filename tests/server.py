@@ -116,7 +116,8 @@ class Server:
             "from apps.accounts.models import User; from apps.api_keys.services import Holder, create_key;"
             "from apps.api_keys.tokens import KeyKind; from apps.projects.models import Project;"
             f"user = User.objects.get(email={OPERATOR[0]!r});"
-            "project = Project.objects.get(organization__memberships__user=user, organization__is_personal=True);"
+            "mine = dict(organization__memberships__user=user, organization__is_personal=True);"
+            "project = Project.objects.get(is_default=True, **mine);"
             "print(create_key(kind=KeyKind.USER, name='test', place=project, holder=Holder(user))[1])"
         )
         made = self.manage("shell", "--no-imports", "-c", script)
