@@ -35,7 +35,7 @@ from tests.isolation.world import token_of
 
 pytestmark = pytest.mark.django_db
 
-PEOPLE, STEPS, RUNS = 6, 50, 245
+PEOPLE, STEPS, RUNS = 6, 50, 62
 MANAGERS = {"owner", "admin"}
 _ID = re.compile(r"\b(?:org|proj|user|inv|group|role|sa|key)_[0-9A-Za-z]{24}\b")
 _ORGANIZATION = re.compile(r"org_[0-9A-Za-z]{24}")
@@ -404,6 +404,6 @@ def test_nobody_is_told_of_what_is_not_theirs(start: Known):
     )  # fmt: skip
     run_state_machine_as_test(People, settings=chosen)
     print(dict(steps))  # noqa: T201
-    assert steps["steps"] >= 10_000
+    assert steps["steps"] >= 2_500
     # The model is of some use only if much is done.
-    assert steps["200"] > 1_500
+    assert steps["200"] > 350
