@@ -237,6 +237,10 @@ def _elsewhere(credentials: Credentials, organization: str) -> Principal:
     return principal
 
 
+def _sent_with(request: Request) -> Credentials:
+    return credentials_of({name.lower(): value for name, value in request.headers.items()})
+
+
 class PrincipalAuthentication(BaseAuthentication):
     """
     `request.auth` is the Principal that the edge found.
@@ -247,16 +251,15 @@ class PrincipalAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[User, Principal] | None:
         scope = getattr(request._request, "scope", None) or {}
-        credentials = credentials_of({name.lower(): value for name, value in request.headers.items()})
         passed_edge = SCOPE_PRINCIPAL in scope
-        principal = scope[SCOPE_PRINCIPAL] if passed_edge else resolve(credentials)
+        principal = scope[SCOPE_PRINCIPAL] if passed_edge else resolve(_sent_with(request))
         if principal is None:
             return None
         if not passed_edge:
             check_address(principal, request.META.get("REMOTE_ADDR", ""))
         named = request.parser_context["kwargs"].get("org_id")
         if named is not None and named != principal.organization_public_id:
-            principal = _elsewhere(credentials, named)
+            principal = _elsewhere(_sent_with(request), named)
         return User(pk=principal.user_id, is_guest=principal.is_guest), principal
 
     def authenticate_header(self, request: Request) -> str:

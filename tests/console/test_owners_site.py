@@ -114,12 +114,12 @@ def test_a_row_of_another_tenant_is_not_found_and_untouched(
     assert snapshot(theirs) == before
 
 
-@pytest.mark.parametrize("label", LABELS)
+@pytest.mark.parametrize(
+    "label", [label for label in LABELS if label != "organizations.Organization"]
+)  # of one, no list
 def test_lists_searches_and_filters_show_ones_own_rows_only(
     owner_client: Client, own: dict[str, Any], theirs: dict[str, Any], label: str
 ):
-    if label == "organizations.Organization":
-        pytest.skip("there is no list of one")
     url = reverse(f"tenant:{label.lower().replace('.', '_')}_changelist")
     their_organization = theirs["organizations.Organization"]
     queries = [
