@@ -10,6 +10,7 @@ from apps.accounts.urls import page_urlpatterns as account_pages
 from apps.accounts.views import JWKSView
 from apps.api_keys.urls import auth_urlpatterns as api_key_urls
 from apps.api_keys.urls import organization_urlpatterns as organization_key_urls
+from apps.api_keys.urls import page_urlpatterns as key_pages
 from apps.api_keys.urls import user_urlpatterns as user_urls
 from apps.console.tenant.lists import site as organization_site
 from apps.console.urls import admin_urlpatterns
@@ -25,6 +26,7 @@ from apps.quotas.urls import organization_urlpatterns as organization_quota_urls
 from apps.sso.urls import auth_urlpatterns as sso_urls
 from apps.sso.urls import page_urlpatterns as sso_pages
 from apps.usage.urls import organization_urlpatterns as organization_usage_urls
+from apps.usage.urls import page_urlpatterns as usage_pages
 
 register_converter(OrganizationId, "org")
 admin.autodiscover()
@@ -72,6 +74,8 @@ urlpatterns = [
     path("accounts/", include(account_pages)),
     path("accounts/", include(invite_pages)),
     path("accounts/", include(sso_pages)),
+    path("accounts/", include(key_pages)),
+    path("accounts/", include(usage_pages)),
     path("accounts/", include("allauth.urls")),
     path("", include("apps.console.urls")),
 ]

@@ -8,7 +8,6 @@ from allauth.account.views import ConfirmEmailView as AllauthConfirmEmailView
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
@@ -18,12 +17,7 @@ from apps.accounts.invitations import SignUp, invitation_of, remember
 from apps.accounts.models import User
 from apps.accounts.self_service import end_own_session
 from apps.accounts.sessions import actor_of, sign_out_everywhere
-
-
-def _person(request: HttpRequest) -> User:
-    if not isinstance(request.user, User):
-        raise PermissionDenied
-    return request.user
+from apps.accounts.signed_in import person_of
 
 
 @require_safe
@@ -65,7 +59,7 @@ def follow_invitation(request: HttpRequest, token: str) -> HttpResponse:
 @login_required
 def sign_out_elsewhere(request: HttpRequest) -> HttpResponse:
     """End every session and token of oneself, but for the one this page is seen in."""
-    user = _person(request)
+    user = person_of(request)
     sign_out_everywhere(user=user, actor=actor_of(user), keep=request.session)
     messages.success(request, "You are signed out everywhere else.")
     return redirect("usersessions_list")
@@ -75,6 +69,6 @@ def sign_out_elsewhere(request: HttpRequest) -> HttpResponse:
 @login_required
 def end_session(request: HttpRequest, pk: int) -> HttpResponse:
     """End one session of oneself."""
-    if end_own_session(user=_person(request), pk=pk):
+    if end_own_session(user=person_of(request), pk=pk):
         messages.success(request, "The session was ended.")
     return redirect("usersessions_list")

@@ -24,28 +24,16 @@ from apps.accounts.reauthentication import ask_again
 from apps.accounts.sessions import actor_of
 from apps.api_keys import services
 from apps.api_keys.addresses import MAX_ADDRESSES, normalized
+from apps.api_keys.forms import overlap_field
 from apps.api_keys.models import WIDE, ApiKey
 from apps.api_keys.tokens import KeyKind
 from apps.audit.history import AuditedAdmin
 from apps.core.errors import AppError
 from apps.organizations.roles import PERMISSION_SCOPES, Permission, Scope
 
-_OVERLAPS = {
-    datetime.timedelta(0): "not at all: it ends at once",
-    datetime.timedelta(hours=1): "for an hour",
-    services.OVERLAP: "for a day",
-    services.MAX_OVERLAP: "for seven days",
-}
-
 
 class RotationForm(forms.Form):
-    overlap = forms.TypedChoiceField(
-        label="The secret before goes on working",
-        choices=[(int(overlap.total_seconds()), words) for overlap, words in _OVERLAPS.items()],
-        initial=int(services.OVERLAP.total_seconds()),
-        coerce=lambda seconds: datetime.timedelta(seconds=int(seconds)),
-        widget=UnfoldAdminSelectWidget,
-    )
+    overlap = overlap_field(UnfoldAdminSelectWidget)
 
 
 class StateFilter(admin.SimpleListFilter):

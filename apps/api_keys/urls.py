@@ -1,5 +1,6 @@
 from django.urls import path
 
+from apps.api_keys import pages
 from apps.api_keys.audit_views import AuditLogsView
 from apps.api_keys.identity_views import MeView, UserProfileView, ValidateApiKeyView, ValidateView
 from apps.api_keys.organization_views import (
@@ -52,4 +53,13 @@ organization_urlpatterns = [
     path(
         "projects/<str:project_id>/service_accounts/<str:service_account_id>/api_keys", ServiceAccountKeysView.as_view()
     ),
+]
+
+# Under accounts/.
+page_urlpatterns = [
+    path("keys/", pages.own_keys, name="account_keys"),
+    path("keys/new/", pages.choose_project, name="account_new_key"),
+    path("keys/new/<str:project_id>/", pages.make_key, name="account_new_key_in"),
+    path("keys/<str:key_id>/rotate/", pages.rotate_key, name="account_rotate_key"),
+    path("keys/<str:key_id>/revoke/", pages.revoke_key, name="account_revoke_key"),
 ]

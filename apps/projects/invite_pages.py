@@ -7,7 +7,6 @@ from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
@@ -16,6 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.accounts.invitations import SignUp, may_sign_up, recalled, remember
 from apps.accounts.links import Found
 from apps.accounts.models import User
+from apps.accounts.signed_in import person_of
 from apps.core.errors import AppError, Forbidden, NotFound
 from apps.core.http.errors import status_of
 from apps.organizations.models import Invite, Membership
@@ -60,7 +60,7 @@ def _to_a_stranger(request: HttpRequest, found: Found) -> HttpResponse:
 @login_required
 def accept(request: HttpRequest) -> HttpResponse:
     """Join. Pressing the button twice leads where pressing it once does."""
-    found, user = recalled(request, Invite, is_over=True), _person(request)
+    found, user = recalled(request, Invite, is_over=True), person_of(request)
     if found is None:
         return _invalid(request)
     try:
@@ -81,7 +81,7 @@ def decline(request: HttpRequest) -> HttpResponse:
     if found is None:
         return _invalid(request)
     try:
-        decline_invite(invite=found.row, user=_person(request))
+        decline_invite(invite=found.row, user=person_of(request))
     except Forbidden as refusal:
         return _refused(request, found, refusal)
     except NotFound:
@@ -107,19 +107,13 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 @login_required
 def joined(request: HttpRequest, org_id: str) -> HttpResponse:
     """Say where somebody is a member now."""
-    mine = Membership.objects.of(_person(request).pk).filter(organization__public_id=org_id)
+    mine = Membership.objects.of(person_of(request).pk).filter(organization__public_id=org_id)
     membership = mine.first()
     if membership is None:
         return _invalid(request)
     places = ProjectMembership.objects.in_organization(membership.organization_id).filter(membership=membership)
     context = {"membership": membership, "places": places.select_related("project").order_by("pk")}
     return render(request, "projects/invite_joined.html", {**context, "base": settings.PUBLIC_URL})
-
-
-def _person(request: HttpRequest) -> User:
-    if not isinstance(request.user, User):
-        raise PermissionDenied
-    return request.user
 
 
 def _invited(request: HttpRequest) -> Found | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from apps.organizations.models import Membership
+from django.db.models import Q
+
+from apps.accounts.models import User
+from apps.organizations.models import Membership, OrganizationRoleAssignment
 from apps.organizations.principal import CALLING, Principal
 from apps.organizations.rights import given_to, organization_rights, scopes_given
 from apps.organizations.roles import (
@@ -11,11 +14,19 @@ from apps.organizations.roles import (
     DEFAULT_PROJECT_ROLES,
     GUEST_SCOPES,
     PROJECT_ROLE_SCOPES,
+    ROLE_SCOPES,
     ProjectRole,
     Role,
     Scope,
 )
-from apps.projects.models import NO_ROLE, Project, ProjectMembership, ProjectRoleAssignment, ServiceAccount
+from apps.projects.models import (
+    NO_ROLE,
+    Project,
+    ProjectMembership,
+    ProjectQuerySet,
+    ProjectRoleAssignment,
+    ServiceAccount,
+)
 
 NOTHING: frozenset[Scope] = frozenset()
 
@@ -50,6 +61,27 @@ def _given_here(membership: Membership, project: Project) -> frozenset[Scope]:
     if project.is_default:
         given |= PROJECT_ROLE_SCOPES[DEFAULT_PROJECT_ROLES[Role(membership.role)]]
     return given
+
+
+def projects_of(user: User) -> ProjectQuerySet:
+    """
+    Return the projects a person has a place in, over all its organizations, by the rules of `project_rights`.
+
+    A place may still come with no rights: a custom role without any gives none. One query, beside
+    that of the rows.
+    """
+    mine = Q(membership__user=user) | Q(group__memberships__membership__user=user)
+    assignments = OrganizationRoleAssignment.objects.filter(mine).select_related("role").distinct()
+    wide = {each.organization_id for each in assignments if Scope.PROJECTS_READ in scopes_given([each])}
+    everywhere = [role.value for role in Role if Scope.PROJECTS_READ in ROLE_SCOPES[role]]
+    memberships = Membership.objects.of(user.pk).order_by()
+    manages = memberships.filter(Q(role__in=everywhere) | Q(organization_id__in=wide))
+    in_all = Q(organization_id__in=manages.values("organization_id"))
+    joined = Q(pk__in=ProjectMembership.objects.filter(membership__user=user).values("project_id"))
+    given = Q(pk__in=ProjectRoleAssignment.objects.filter(mine).values("project_id"))
+    # The organizations first: alone, the alternatives would be looked for among everybody's projects.
+    found: ProjectQuerySet = Project.objects.present().filter(organization_id__in=memberships.values("organization_id"))
+    return found.filter(in_all | Q(is_default=True) | joined | given)
 
 
 def service_account_rights(account: ServiceAccount, project: Project) -> frozenset[Scope]:

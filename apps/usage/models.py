@@ -85,6 +85,8 @@ class UsageRecord(models.Model):
         indexes = [
             models.Index(fields=["-accepted_at", "-id"], name="usage_accepted_idx"),
             models.Index(fields=["organization", "-accepted_at"], name="usage_org_accepted_idx"),
+            # What somebody used itself, in an organization where others used far more.
+            models.Index(fields=["user", "-accepted_at"], name="usage_user_accepted_idx"),
             models.Index(fields=["state"], name="usage_open_idx", condition=models.Q(state="open")),
             # How requests ended badly, which few do.
             models.Index(

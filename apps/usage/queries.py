@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from django.db.models import BigIntegerField, Count, F, Func, Sum
 
 from apps.api_keys.models import ApiKey
+from apps.organizations.models import Membership
 from apps.projects.models import Project
 from apps.usage.models import UsageQuerySet, UsageRecord
 
@@ -97,6 +98,30 @@ def usage_of(
         named = {name: known.get(row[name]) for name, known in names.items()}
         found[row.pop("bucket") - begin].append({**row, **named})
     return found
+
+
+def usage_of_person(user_id: str, span: Span) -> list[dict[str, Any]]:
+    """
+    Return what a person used itself in all its organizations: a row for each bucket and model.
+
+    `bucket` is when it begins (unix seconds), the newest first. What was used where it is no member any
+    more is that organization's to tell. One query.
+    """
+    memberships = Membership.objects.of(user_id).order_by()
+    rows = (
+        UsageRecord.objects.filter(
+            user_id=user_id,
+            organization_id__in=memberships.values("organization_id"),
+            accepted_at__gte=_moment(span.start),
+            accepted_at__lt=_moment(span.end),
+        )
+        .order_by()
+        .annotate(bucket=_Seconds(F("accepted_at")) / span.width * span.width)
+        .values("bucket", "model")
+        .annotate(**_SUMS)
+        .order_by("-bucket", "model")
+    )
+    return [dict(row) for row in rows]
 
 
 def _matching(organization_id: int, span: Span, filters: Filters) -> UsageQuerySet:
