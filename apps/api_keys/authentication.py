@@ -18,6 +18,7 @@ from apps.api_keys.tokens import is_well_formed
 from apps.core.errors import BadRequest, Forbidden, NotFound, Unauthenticated
 from apps.core.http.bearer import bearer_of
 from apps.organizations.models import Membership, Organization
+from apps.organizations.organization_settings import least
 from apps.organizations.principal import Principal
 from apps.organizations.rights import organization_rights
 from apps.organizations.roles import Scope
@@ -205,6 +206,7 @@ def _principal_in(
         ),
         denied_models=frozenset(project.settings.get("denied_models") or ()),
         default_model=project.settings.get("default_model"),
+        storage=least(organization.settings.get("storage"), project.settings.get("storage")),
     )
 
 

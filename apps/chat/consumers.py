@@ -47,6 +47,8 @@ UNAUTHORIZED = 4401
 class FrameSink:
     """A stream's way to a WebSocket client."""
 
+    keeps = False
+
     def __init__(self, consumer: ChatConsumer) -> None:
         self._consumer = consumer
 

@@ -27,9 +27,10 @@ _EVENTS: Headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x
 class EventSink:
     """A stream's way to an HTTP client. The status line goes out with the first payload, not before."""
 
-    def __init__(self, send: Send, headers: Callable[[], Headers]) -> None:
+    def __init__(self, send: Send, headers: Callable[[], Headers], *, keeps: bool) -> None:
         self._send = send
         self._headers = headers
+        self.keeps = keeps
         self.has_started = False
 
     async def write(self, payloads: list[bytes]) -> None:
@@ -58,19 +59,21 @@ async def serve(
     headers: Callable[[], Headers],
     receive: Receive,
     send: Send,
+    keeps: bool = False,
 ) -> int:
     """
     Answer one model call and return its status.
 
     `charge` is told the tokens it used. `headers` gives the headers every answer carries, when the
-    answer starts. Raises AppError while nothing has been sent.
+    answer starts. `keeps`: `send` takes the whole answer, whether or not its client stays. Raises
+    AppError while nothing has been sent.
     """
     exchange = gateway.accept(principal, call, request_id=request_id, charge=charge)
     left = asyncio.ensure_future(_until_left(receive))
     left.add_done_callback(lambda watcher: None if watcher.cancelled() else gateway.client_left(exchange))
     try:
         if call.stream:
-            return await _stream(exchange, EventSink(send, headers))
+            return await _stream(exchange, EventSink(send, headers, keeps=keeps))
         body = await exchange.complete()
         gateway.release(exchange)
         await send_json(send, 200, body, headers())

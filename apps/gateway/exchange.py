@@ -44,7 +44,13 @@ PING_AFTER = 15.0
 
 
 class Sink(Protocol):
-    """Where a stream's payloads go: an HTTP answer or a WebSocket."""
+    """
+    Where a stream's payloads go: an HTTP answer or a WebSocket.
+
+    `keeps`: whether it takes the rest of an answer whose client is gone, because somebody may ask for it again.
+    """
+
+    keeps: bool
 
     async def write(self, payloads: list[bytes]) -> None:
         """Send payloads on; the first call starts the answer."""
@@ -152,7 +158,7 @@ class Exchange:
                 if self._first_token_ms is None:
                     self._note_first_token()
                 progress(chunks.content_chunks)
-                if not self.client_gone:
+                if not self.client_gone or sink.keeps:
                     self._waits_for_client = True
                     await sink.write(passed)
                     self._waits_for_client = False

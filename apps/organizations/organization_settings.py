@@ -19,6 +19,12 @@ class Storage(StrEnum):
     NONE = "none"
 
 
+def least(*given: str | None) -> Storage:
+    """Return what may be kept where all of these were set; None is one that was not."""
+    order = list(Storage)
+    return max((Storage(each) for each in given if each is not None), key=order.index, default=Storage.STORE)
+
+
 _Models = Annotated[list[Annotated[str, Meta(min_length=1, max_length=255)]], Meta(max_length=1000)]
 
 

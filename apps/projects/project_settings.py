@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from apps.core.errors import BadRequest
+from apps.organizations.organization_settings import Storage
 
 MAX_MODELS = 500
-
-
-class Storage(StrEnum):
-    """What is kept of a project's conversations: everything, what is not their text, or nothing."""
-
-    STORE = "store"
-    METADATA = "metadata"
-    NONE = "none"
 
 
 _Model = Annotated[str, Meta(min_length=1, max_length=255)]
