@@ -25,6 +25,8 @@ from apps.audit.history import AuditedAdmin
 from apps.catalog.models import Capability, Model, ModelAlias, Provider, ProviderKind, Route
 from apps.catalog.services import ProviderDoesNotAnswer, checked_base_url, switch_demo, sync_provider, test_provider
 from apps.core.errors import AppError
+from apps.core.importing import ImportMixin
+from apps.core.tables import Column, Kind
 
 
 class CatalogAdmin(AuditedAdmin):
@@ -261,7 +263,7 @@ class ModelForm(forms.ModelForm):
 
 
 @admin.register(Model)
-class CatalogModelAdmin(CatalogAdmin):
+class CatalogModelAdmin(ImportMixin, CatalogAdmin):
     """What clients can name."""
 
     audited_as = "model"
@@ -277,6 +279,18 @@ class CatalogModelAdmin(CatalogAdmin):
         (None, {"fields": ("model_id", "display_name", "owned_by", "organization", "is_active")}),
         ("What it can do", {"fields": ("capabilities", "context_length", "supported_parameters")}),
         ("Facts", {"fields": ("public_id", "created_at", "updated_at")}),
+    )
+    columns = (
+        Column("id", path="public_id"),
+        Column("model_id"),
+        Column("display_name"),
+        Column("owned_by"),
+        Column("organization", path="organization.public_id"),
+        Column("is_active", Kind.BOOLEAN),
+        Column("capabilities", Kind.LIST),
+        Column("context_length", Kind.NUMBER),
+        Column("supported_parameters", Kind.OBJECT),
+        Column("created_at"),
     )
     inlines = (RouteInline, AliasInline)
     actions = ("enable", "disable")

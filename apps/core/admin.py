@@ -21,6 +21,7 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import RangeDateFilter, RangeDateTimeFilter
 
 from apps.core.export import FORMATS, exported
+from apps.core.tables import Column
 
 PALETTE_RESULTS = 10
 _CONFIRMED = "confirmed"
@@ -91,6 +92,7 @@ class OperatorAdmin(ModelAdmin):
     """
     A list whose search hits an index, chosen by what was typed.
 
+    `columns` are those of its files, if they can be read back as well.
     `search_by` maps how a term begins (`org_`), or what it holds (`@`), to the lookups it is
     looked for by; "" is for all other terms. Several lookups are on columns of one table, each
     with an index of its own: an OR over several tables, or a comparison in any case, would read
@@ -98,6 +100,7 @@ class OperatorAdmin(ModelAdmin):
     """
 
     search_by: ClassVar[dict[str, tuple[str, ...]]] = {}
+    columns: ClassVar[tuple[Column, ...]] = ()
     list_per_page = 50
     show_full_result_count = False
     paginator = InfinitePaginator
@@ -150,12 +153,15 @@ class OperatorAdmin(ModelAdmin):
         if kind not in FORMATS:
             raise Http404
         try:
-            text = exported(self.get_changelist_instance(request), kind)
+            text = exported(self.get_changelist_instance(request), request, kind)
         except IncorrectLookupParameters:
             raise Http404 from None
         answer = HttpResponse(text, content_type=FORMATS[kind])
         answer["Content-Disposition"] = f'attachment; filename="{self.opts.model_name}.{kind}"'
         return answer
+
+    def get_columns(self, request: HttpRequest) -> tuple[Column, ...]:
+        return self.columns
 
     # What a user may do is asked in one place, so that another site can answer it in its own way.
 

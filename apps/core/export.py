@@ -1,54 +1,79 @@
-"""What a list shows, as a file: CSV or JSON, with its filters and its search, and nothing it does not show."""
+"""
+A list as a file: CSV or JSON, with its filters and its search.
+
+A list whose files can be imported says which columns they have. Any other has the list's own columns
+and the rest of what a row's page shows, but nothing that a page would not show.
+"""
 
 from __future__ import annotations
 
-import csv
-import datetime
-import io
-import json
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from django.contrib.admin.utils import label_for_field, lookup_field
+from django.contrib.admin.utils import flatten_fieldsets, lookup_field
 from django.contrib.admin.views.main import ChangeList
+from django.db.models import Field, ForeignKey
+from django.http import HttpRequest
 from django.utils.html import strip_tags
+
+from apps.core.tables import as_json, write_table
+
+if TYPE_CHECKING:
+    from apps.core.admin import OperatorAdmin
 
 # A page of a million rows would take minutes to make. Narrow the list down for more.
 MOST_ROWS = 20_000
 FORMATS = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
-# What spreadsheets take for the beginning of a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# A user's page says how its password is stored. A file does not.
+_SECRET = ("sealed_", "digest", "password", "secret", "session_key")
 
 
-def exported(changes: ChangeList, kind: str) -> str:
+def exported(changes: ChangeList, request: HttpRequest, kind: str) -> str:
     """Return the rows of a list as a file's text."""
-    model_admin = changes.model_admin
-    names: list[Any] = [name for name in changes.list_display if name != "action_checkbox"]
-    labels = ["id", *(str(label_for_field(name, changes.model, model_admin)) for name in names)]
-    rows = _rows(changes, names)
-    if kind == "json":
-        return json.dumps([dict(zip(labels, row, strict=True)) for row in rows], ensure_ascii=False, indent=1)
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(labels)
-    writer.writerows([harmless(value) for value in row] for row in rows)
-    return text.getvalue()
+    rows, model_admin = changes.queryset[:MOST_ROWS], cast("OperatorAdmin", changes.model_admin)
+    if columns := model_admin.get_columns(request):
+        cells = ([column.of(row) for column in columns] for row in rows.iterator(chunk_size=2000))
+        return write_table([column.name for column in columns], cells, kind=kind)
+    listed = _Listed(changes, request)
+    found = (listed.cells(row) for row in rows.iterator(chunk_size=2000))
+    return write_table(listed.header, found, kind=kind)
 
 
-def harmless(value: Any) -> Any:
-    """Return a cell that no spreadsheet runs as a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+class _Listed:
+    """The columns of a list whose files are not read back."""
+
+    def __init__(self, changes: ChangeList, request: HttpRequest) -> None:
+        self._admin = changes.model_admin
+        fields = {field.name: field for field in changes.opts.concrete_fields if not field.primary_key}
+        shown: list[Any] = [name for name in changes.list_display if name != "action_checkbox"]
+        page = flatten_fieldsets(self._admin.get_fieldsets(request, changes.queryset.first()))
+        there = {str(name).removeprefix("shown_") for name in shown}
+        rest = [name for name in page if name in fields and name not in there and _is_plain(fields[name])]
+        self._sources = [(name, fields.get(name)) for name in [*shown, *rest] if name != "public_id"]
+
+    @property
+    def header(self) -> list[str]:
+        names = ["id"]
+        for name, field in self._sources:
+            # Whom a row belongs to is there twice: by id, and as people call it.
+            names += [name, f"{name}_name"] if isinstance(field, ForeignKey) else [name.removeprefix("shown_")]
+        return names
+
+    def cells(self, row: Any) -> list[Any]:
+        return [str(getattr(row, "public_id", row.pk)), *self._values(row)]
+
+    def _values(self, row: Any) -> Iterator[Any]:
+        for name, field in self._sources:
+            if isinstance(field, ForeignKey):
+                other = getattr(row, name)
+                yield None if other is None else str(getattr(other, "public_id", other.pk))
+                yield None if other is None else str(other)
+            elif field is not None:
+                yield as_json(getattr(row, name))
+            else:
+                value = as_json(lookup_field(name, row, self._admin)[2])
+                yield strip_tags(value) if isinstance(value, str) else value
 
 
-def _rows(changes: ChangeList, names: list[Any]) -> Iterator[list[Any]]:
-    for row in changes.queryset[:MOST_ROWS].iterator(chunk_size=2000):
-        cells = (lookup_field(name, row, changes.model_admin)[2] for name in names)
-        yield [str(getattr(row, "public_id", row.pk)), *map(_plain, cells)]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime.datetime):
-        return value.isoformat()
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    return strip_tags(str(value))
+def _is_plain(field: Field[Any, Any]) -> bool:
+    return not field.is_relation and not any(word in field.name for word in _SECRET)

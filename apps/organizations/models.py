@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, ClassVar, Self
@@ -194,6 +195,11 @@ class Invite(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.email} to {self.organization}"
+
+    @property
+    def life(self) -> datetime.timedelta:
+        """How long it is good for from being sent."""
+        return self.expires_at - (self.sent_at or self.created_at)
 
     @property
     def status_detail(self) -> str:

@@ -51,27 +51,43 @@ class Sent(NamedTuple):
     url: str
 
 
+class Draft(NamedTuple):
+    """An invite that is there and was not mailed yet, with its secret."""
+
+    invite: Invite
+    secret: str
+    places: list[Place]
+
+
 @transaction.atomic
-def send_invite(
+def send_invite(*, actor: Actor, **offer: Any) -> Sent:
+    """
+    Mail somebody an offer of a place in an organization, and in projects of it.
+
+    Takes and raises what `draft_invite` and `send_draft` do.
+    """
+    return send_draft(draft=draft_invite(**offer), actor=actor)
+
+
+@transaction.atomic
+def draft_invite(
     *,
     organization: Organization,
     email: str,
     role: Role,
     inviter: User,
-    actor: Actor,
     rights: Rights | None = None,
     life: datetime.timedelta = LIFE,
     message: str = "",
     places: Iterable[Place] = (),
-) -> Sent:
+) -> Draft:
     """
-    Mail somebody an offer of a place in an organization, and in projects of it.
+    Make an invite, to be mailed by `send_draft` before the transaction ends.
 
     `rights`: what the caller can hand on; None is everything, which is for operators. Raises Forbidden
     for a role that has more, BadRequest for what is no address, Conflict for one that has a pending
     invite (`already_invited`) or, to whoever may know of members, a member (`already_member`), for an
-    owner of a personal organization, or for an archived project, and RateLimited for an address that
-    is mailed too often.
+    owner of a personal organization, or for an archived project.
     """
     email, places = _address(email), list(places)
     _check_rights(rights, organization, role, places)
@@ -97,7 +113,17 @@ def send_invite(
         raise _already_invited() from None
     for project, project_role in places:
         InvitedProject.objects.create(organization=organization, invite=invite, project=project, role=project_role)
-    return _sent(invite, secret, actor, places)
+    return Draft(invite, secret, places)
+
+
+@transaction.atomic
+def send_draft(*, draft: Draft, actor: Actor) -> Sent:
+    """Mail an invite once the transaction is committed. Raises RateLimited for an address mailed too often."""
+    admit("invite_mail", draft.invite.email)  # nobody fills the mailbox of somebody else
+    projects = [{"id": project.public_id, "role": role.value} for project, role in draft.places]
+    _record(Action.INVITE_SENT, draft.invite, actor, projects=projects)
+    mail_invite(draft.invite, draft.secret)
+    return Sent(draft.invite, invite_url(draft.invite, shown_secret(draft.secret)))
 
 
 @transaction.atomic
@@ -112,8 +138,12 @@ def resend_invite(*, invite: Invite, inviter: User, actor: Actor, rights: Rights
     _check_rights(rights, invite.organization, Role(invite.role), places)
     _check_stranger(rights, invite.organization, invite.email)
     secret, now = new_secret(), timezone.now()
-    life = invite.expires_at - (invite.sent_at or invite.created_at)
-    changes = {"token_digest": digest_of(secret), "sent_at": now, "expires_at": now + life, "invited_by": inviter}
+    changes = {
+        "token_digest": digest_of(secret),
+        "sent_at": now,
+        "expires_at": now + invite.life,
+        "invited_by": inviter,
+    }
     renewable = Invite.objects.filter(pk=invite.pk, state__in=[InviteState.PENDING, InviteState.EXPIRED])
     try:
         with transaction.atomic():
@@ -123,7 +153,7 @@ def resend_invite(*, invite: Invite, inviter: User, actor: Actor, rights: Rights
     if not renewed:
         raise Conflict("Only a pending or expired invite can be sent again.", code="invite_not_pending")
     invite.refresh_from_db()
-    return _sent(invite, secret, actor, places)
+    return send_draft(draft=Draft(invite, secret, places), actor=actor)
 
 
 @transaction.atomic
@@ -327,14 +357,6 @@ def _close(invite: Invite, state: InviteState, **changes: Any) -> None:
     found = Invite.objects.pending().filter(pk=invite.pk, token_digest=invite.token_digest)
     if not found.update(state=state, **changes):
         raise no_such_invite()
-
-
-def _sent(invite: Invite, secret: str, actor: Actor, places: Iterable[Place]) -> Sent:
-    admit("invite_mail", invite.email)  # nobody fills the mailbox of somebody else
-    projects = [{"id": project.public_id, "role": role.value} for project, role in places]
-    _record(Action.INVITE_SENT, invite, actor, projects=projects)
-    mail_invite(invite, secret)
-    return Sent(invite, invite_url(invite, shown_secret(secret)))
 
 
 def _record(action: Action, invite: Invite, actor: Actor, **details: Any) -> None:

@@ -9,7 +9,7 @@ import json
 import pytest
 from django.test import Client
 
-from apps.core.export import harmless
+from apps.core.tables import harmless
 from apps.organizations.models import Organization
 from tests.console.test_admin import REGISTERED, address, fill
 

@@ -14,6 +14,8 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextareaWidget
 
 from apps.console.admin.places import TenancyAdmin
+from apps.core.importing import ImportMixin, Later
+from apps.core.tables import Column, Kind
 from apps.organizations.models import Invite, InviteState
 from apps.organizations.roles import Role
 from apps.projects import invites
@@ -38,7 +40,7 @@ class InviteForm(forms.ModelForm):
 
 
 @admin.register(Invite)
-class InviteAdmin(TenancyAdmin):
+class InviteAdmin(ImportMixin, TenancyAdmin):
     """Offers of a place in an organization, and what became of them."""
 
     list_display = ("email", "organization", "role", "shown_state", "inviter", "sent_at", "expires_at")
@@ -66,6 +68,20 @@ class InviteAdmin(TenancyAdmin):
         "sent_at",
         "expires_at",
         "accepted_at",
+    )
+    columns = (
+        Column("id", path="public_id"),
+        Column("email"),
+        Column("organization", path="organization.public_id"),
+        Column("role"),
+        Column("message"),
+        Column("days", Kind.NUMBER, "life.days"),
+        Column("state", path="status_detail"),
+        Column("inviter"),
+        Column("created_at"),
+        Column("sent_at"),
+        Column("expires_at"),
+        Column("accepted_at"),
     )
     actions = ("resend", "revoke")
     actions_detail = ("resend_one", "revoke_one")
@@ -101,17 +117,25 @@ class InviteAdmin(TenancyAdmin):
         return not isinstance(obj, Invite) and bool(super().has_change_permission(request))  # no fact of it changes
 
     def save_model(self, request: HttpRequest, obj: Invite, form: Any, change: bool) -> None:
-        sent = invites.send_invite(
+        draft = self._draft(request, obj, form)
+        invites.send_draft(draft=draft, actor=self.actor(request))
+
+    def save_imported(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> Later | None:
+        # No mail, and none counted, before all rows are good.
+        return partial(invites.send_draft, draft=self._draft(request, obj, form), actor=self.actor(request))
+
+    def _draft(self, request: HttpRequest, obj: Invite, form: Any) -> invites.Draft:
+        draft = invites.draft_invite(
             organization=obj.organization,
             email=obj.email,
             role=Role(obj.role),
             message=obj.message,
             life=datetime.timedelta(days=form.cleaned_data["days"]),
             inviter=request.user,  # type: ignore[arg-type]
-            actor=self.actor(request),
             rights=self.rights_in(request, obj.organization),
         )
-        obj.__dict__.update(sent.invite.__dict__)
+        obj.__dict__.update(draft.invite.__dict__)
+        return draft
 
     @action(description="Send again", permissions=["change"])
     def resend(self, request: HttpRequest, queryset: QuerySet[Invite]) -> None:

@@ -12,6 +12,8 @@ from unfold.decorators import display
 from apps.audit.services import Actor
 from apps.console.admin.groups import UncheckedForm
 from apps.console.admin.places import RemovableAdmin
+from apps.core.importing import ImportMixin
+from apps.core.tables import Column, Kind
 from apps.quotas import services
 from apps.quotas.models import Amounts, RateLimit
 
@@ -37,7 +39,7 @@ class LimitForm(UncheckedForm):
 
 
 @admin.register(RateLimit)
-class RateLimitAdmin(RemovableAdmin):
+class RateLimitAdmin(ImportMixin, RemovableAdmin):
     """What is set beside the table in the settings, which says what holds where nothing is set."""
 
     form = LimitForm
@@ -54,6 +56,15 @@ class RateLimitAdmin(RemovableAdmin):
     autocomplete_fields: ClassVar[tuple[str, ...]] = ("organization", "project", "api_key")
     ordering = ("-id",)
     removal = "What holds without them holds again."
+    columns = (
+        Column("id", path="public_id"),
+        Column("organization", path="organization.public_id"),
+        Column("project", path="project.public_id"),
+        Column("api_key", path="api_key.public_id"),
+        Column("model"),
+        *(Column(name, Kind.NUMBER) for name in Amounts._fields),
+        Column("created_at"),
+    )
     _where: ClassVar[tuple[str, ...]] = ("organization", "project", "api_key", "model")
 
     @display(description="Whose")
@@ -76,6 +87,16 @@ class RateLimitAdmin(RemovableAdmin):
         owner = obj.api_key or obj.project or obj.organization
         saved = services.set_limits(owner=owner, model=obj.model, amounts=amounts, actor=self.actor(request))
         obj.__dict__.update(saved.__dict__)
+
+    def same_row(self, request: HttpRequest, cells: dict[str, Any]) -> RateLimit | None:
+        """Limits are found by what they are for: there are no two."""
+        place = {name: cells.get(name) for name in ("organization", "project", "api_key")}
+        named = {f"{name}__public_id": public_id for name, public_id in place.items() if public_id}
+        absent = {name: None for name in ("project", "api_key") if not place[name]}
+        found: RateLimit | None = None
+        if named:  # otherwise it is nobody's
+            found = self.get_queryset(request).filter(**named, **absent, model=cells.get("model", "")).first()
+        return found
 
     def remove_row(self, request: HttpRequest, row: RateLimit, actor: Actor) -> None:
         services.delete_limits(limits=row, actor=actor)

@@ -20,6 +20,8 @@ from apps.accounts.models import User
 from apps.console.admin.panels import PROJECT_PANELS
 from apps.console.admin.places import PlaceAdmin
 from apps.console.admin.settings_form import STORAGE, ModelNames, SettingsForm
+from apps.core.importing import ImportMixin
+from apps.core.tables import Column, Kind
 from apps.projects import project_services
 from apps.projects.models import Project
 from apps.projects.project_settings import changed_settings, checked_settings
@@ -76,7 +78,7 @@ class StateFilter(admin.SimpleListFilter):
 
 
 @admin.register(Project)
-class ProjectAdmin(PlaceAdmin):
+class ProjectAdmin(ImportMixin, PlaceAdmin):
     """Where keys live and usage is counted."""
 
     form = ProjectForm
@@ -107,6 +109,22 @@ class ProjectAdmin(PlaceAdmin):
         (None, {"fields": ("name", "organization", "description")}),
         ("Models", {"fields": ("default_model", "allowed_models", "denied_models")}),
         ("Conversations", {"fields": ("max_conversations", "retention_days", "storage")}),
+    )
+    columns = (
+        Column("id", path="public_id"),
+        Column("name"),
+        Column("organization", path="organization.public_id"),
+        Column("description"),
+        Column("default_model", path="settings.default_model"),
+        Column("allowed_models", Kind.LIST, "settings.allowed_models"),
+        Column("denied_models", Kind.LIST, "settings.denied_models"),
+        Column("max_conversations", Kind.NUMBER, "settings.max_conversations"),
+        Column("retention_days", Kind.NUMBER, "settings.retention_days"),
+        Column("storage", path="settings.storage"),
+        Column("status"),
+        Column("is_default", Kind.BOOLEAN),
+        Column("created_at"),
+        Column("deleted_at"),
     )
     actions = ("archive", "unarchive", "remove")
     actions_detail = ("archive_one", "unarchive_one", "remove_one")

@@ -16,6 +16,7 @@ from apps.accounts.models import User
 from apps.audit.history import AuditedAdmin
 from apps.console.tenant.tenancy import RIGHTS, Tenancy, tenancy_of
 from apps.core.admin import OperatorAdmin
+from apps.core.tables import Column
 from apps.organizations.members import Giver
 from apps.organizations.models import Organization
 from apps.projects.invites import Rights, rights_of_member
@@ -94,6 +95,12 @@ class ScopedMixin(AuditedAdmin):
     def get_list_display(self, request: HttpRequest) -> Any:
         same = ("organization", "shown_organization")
         return [column for column in super().get_list_display(request) if column not in same]
+
+    def get_columns(self, request: HttpRequest) -> tuple[Column, ...]:
+        return tuple(column for column in super().get_columns(request) if column.name != "organization")
+
+    def import_scope(self, request: HttpRequest) -> str:
+        return str(self.tenancy(request).organization.public_id)
 
     def get_urls(self) -> list[URLPattern]:
         urls: list[URLPattern] = super().get_urls()
