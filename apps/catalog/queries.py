@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 from django.db.models import Prefetch, Q
 
-from apps.catalog.models import Model, ModelAlias, ProviderKind, Route
+from apps.api_keys.authentication import Credentials, resolve
+from apps.catalog.models import Capability, Model, ModelAlias, ProviderKind, Route
+from apps.core.errors import AppError
 
 
 class Listed(NamedTuple):
@@ -15,6 +17,27 @@ class Listed(NamedTuple):
     name: str
     model: Model
     is_demo: bool
+
+
+def name_to_try(token: str) -> str:
+    """
+    Return what whoever holds a key can call first: its project's default model, or else one that talks.
+
+    Empty if there is none, or if the key was ended just now.
+    """
+    try:
+        principal = resolve(Credentials(api_key=token))
+    except AppError:
+        principal = None
+    if principal is None:
+        return ""
+    names = [
+        listed.name
+        for listed in callable_models(principal.organization_id)
+        if principal.may_call(listed.name, listed.model.model_id)
+        and Capability.CHAT in (listed.model.capabilities or [Capability.CHAT])
+    ]
+    return principal.default_model if principal.default_model in names else next(iter(names), "")
 
 
 def callable_models(organization_id: int | None) -> list[Listed]:

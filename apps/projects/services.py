@@ -57,7 +57,10 @@ def create_organization(
 
 def provision_personal_tenant(user: User) -> Organization:
     """Give a new account what every account has: an organization of its own with a default project."""
-    return create_organization(name=f"{user.get_short_name()}'s organization"[:128], owner=user, is_personal=True)
+    whose = user.get_short_name()
+    # Whoever signs up on a page has neither name nor address yet, and an id is no name.
+    name = "Personal organization" if whose == user.pk else f"{whose}'s organization"[:128]
+    return create_organization(name=name, owner=user, is_personal=True)
 
 
 @transaction.atomic

@@ -34,6 +34,7 @@ from apps.accounts.templatetags.accounts import device
 from apps.audit.models import AuditEvent
 from apps.audit.services import SYSTEM
 from apps.core.errors import BadRequest, Conflict, RateLimited
+from apps.organizations.models import Organization
 from apps.projects.tasks import tidy_accounts
 from tests.mailbox import link_in
 
@@ -111,6 +112,11 @@ def test_a_new_account_is_nobody_until_its_link_is_followed(client: Client, db: 
     assert (grace.email, grace.has_guest_rights) == ("grace@example.com", False)
     assert [row.target_id for row in events("user.email_verified")] == [grace.pk]
     assert [(row.actor_id, row.details) for row in events("login.succeeded")] == [(grace.pk, {"methods": []})]
+
+
+def test_who_signs_up_without_a_name_gets_an_organization_without_an_id_for_one(client: Client, db: None):
+    sign_up(client, "grace@example.com")
+    assert [each.name for each in Organization.objects.of(User.objects.get().pk)] == ["Personal organization"]
 
 
 def test_a_link_followed_elsewhere_confirms_and_signs_nobody_in(client: Client, db: None):

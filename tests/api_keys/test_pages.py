@@ -19,6 +19,7 @@ from apps.api_keys.pages import PAGE_SIZE
 from apps.api_keys.services import revoke_key
 from apps.api_keys.tokens import KeyKind
 from apps.audit.models import AuditEvent
+from apps.catalog.models import Model, Provider, Route
 from apps.core.ids import new_id
 from apps.organizations.models import CustomRole, Membership, Organization, OrganizationRoleAssignment
 from apps.organizations.roles import Role
@@ -457,3 +458,26 @@ def test_revoking_does_not_ask(ada: Caller, page: Client):
 def test_the_account_leads_to_them(page: Client):
     home = page.get("/accounts/").text
     assert [home.count(f'<a href="{path}"') for path in (KEYS, "/accounts/usage/")] == [2, 2]
+
+
+# --- The example ---
+
+
+def test_the_example_names_a_model_that_the_key_can_call(ada: Caller, page: Client):
+    provider = Provider.objects.create(name="gpu", kind="custom", base_url="http://127.0.0.1:9/v1")
+    models = [
+        Model.objects.create(model_id=name, capabilities=[capability])
+        for name, capability in (("a/embedder", "embeddings"), ("b/talker", "chat"), ("c/talker", "chat"))
+    ]
+    for model in models:
+        Route.objects.create(provider=provider, model=model, upstream_model=model.model_id)
+    project = Project.objects.filter(pk=ada.project.pk)
+    found = []
+    for settings in ({}, {"default_model": "c/talker"}, {"denied_models": ["b/talker"]}, {"allowed_models": ["x"]}):
+        project.update(settings=settings)
+        text = page.post(f"{NEW}{ada.project.public_id}/", FORM).text
+        found.append(re.findall(r"&quot;model&quot;: &quot;(.*?)&quot;|\"model\": \"(.*?)\"", text))
+    assert [["".join(pair) for pair in pairs] for pairs in found] == [["b/talker"], ["c/talker"], ["c/talker"], []]
+    project.update(settings={})
+    text = page.post(f"{NEW}{ada.project.public_id}/", {**FORM, "scopes": ["models.read"]}).text
+    assert ("/v1/models" in text, "/v1/chat/completions" in text) == (True, False)
