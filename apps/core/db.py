@@ -12,7 +12,7 @@ from django.db import connections
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-# Few: these calls are cache misses and once-a-second looks, never part of a warm request.
+# Few: these calls are cache misses and once-a-second looks, part of a warm request only under an Idempotency-Key.
 _threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="jan-db")
 # For calls that may ask another server too: its bad hour must not hold up what everybody needs.
 _patient_threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="jan-db-patient")

@@ -100,6 +100,12 @@ class Conflict(AppError):
     should_retry = False
 
 
+class Unprocessable(BadRequest):
+    """A request that can be read, and contradicts an earlier one."""
+
+    code = "unprocessable"
+
+
 class RateLimited(AppError):
     type = "rate_limit_error"
     code = "rate_limit_exceeded"

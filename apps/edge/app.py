@@ -22,6 +22,7 @@ from apps.core.errors import AppError, MethodNotAllowed, RateLimited, ServiceUna
 from apps.core.lifecycle import lifecycle
 from apps.core.strict_json import parse_json
 from apps.edge import cors
+from apps.edge.idempotency import HEADER, Recorder, asked_of, may_keep, replay
 from apps.edge.pages import PAGES, send_too_many_requests
 from apps.edge.requests import (
     address_of,
@@ -62,7 +63,7 @@ _API_HEADERS: Headers = [
 class Request:
     """One HTTP request on its way through the edge."""
 
-    __slots__ = ("decision", "headers", "id", "path", "principal", "scope", "started_at", "status")
+    __slots__ = ("counted", "decision", "headers", "id", "path", "principal", "scope", "started_at", "status")
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
@@ -71,6 +72,7 @@ class Request:
         self.headers: dict[str, str] = {}
         self.id = ""
         self.principal: Principal | None = None
+        self.counted: Sequence[Window] = ()
         self.decision: Decision | None = None
         self.status = 0
 
@@ -93,6 +95,9 @@ class Request:
             headers += headers_of(self.decision)
         origin = self.headers.get("origin")
         return headers + cors.headers_for(origin) if origin else headers
+
+
+Handler = Callable[[Request, Receive, Send], Awaitable[None]]
 
 
 class Edge:
@@ -147,7 +152,7 @@ class Edge:
             return
         if path not in HEALTH and not path.startswith("/static/"):
             await self._admit(request, is_api=is_api)
-        await self._to_django(request, receive, send, is_api=is_api)
+        await self._once(request, receive, send, partial(self._to_django, is_api=is_api))
 
     async def _infer(self, request: Request, receive: Receive, send: Send) -> None:
         if request.scope["method"] != "POST":
@@ -156,6 +161,13 @@ class Edge:
         if principal is None:
             await self._count(request)
             raise unauthenticated()
+        if HEADER in request.headers:
+            # It may be a replay, which is no model call: only the address counts before that is known.
+            address = Caller(logs.client_address.get() or "unknown", user_id=None, key_id=None, is_guest=False)
+            await self._admit_to(request, windows_for("POST", "/v1/", address))
+        await self._once(request, receive, send, partial(self._call_model, principal))
+
+    async def _call_model(self, principal: Principal, request: Request, receive: Receive, send: Send) -> None:
         body = await read_body(receive, request.headers, settings.MAX_JSON_BYTES)
         call = Call(INFERENCE[request.path], parse_json(body), body, principal.default_model)
         slot = _slot_of(principal, request.id) if call.stream else None
@@ -171,10 +183,32 @@ class Edge:
                 headers=request.answer_headers,
                 receive=receive,
                 send=send,
+                keeps=HEADER in request.headers,
             )
         finally:
             if slot is not None:
                 await self._running.limiter.release(slot)
+
+    async def _once(self, request: Request, receive: Receive, send: Send, handle: Handler) -> None:
+        """Let `handle` answer. With an Idempotency-Key it does so once; then its answer is given again."""
+        key, principal = request.headers.get(HEADER), request.principal
+        if key is None or principal is None or request.scope["method"] != "POST":
+            await handle(request, receive, send)
+            return
+        body = await read_body(receive, request.headers, settings.MAX_JSON_BYTES)
+        claims = self._running.claims
+        record = await claims.take(asked_of(principal, request.scope, request.path, key, body))
+        if (answer := record.answer()) is not None:
+            request.status = await replay(send, answer, request.answer_headers())
+            return
+        is_call, keeps = request.path in INFERENCE, may_keep(principal, body)
+        async with Recorder(claims, record.public_id, body, receive, send, is_call=is_call, keeps=keeps) as client:
+            try:
+                await handle(request, client.receive, client.send)
+            except ConnectionError:
+                raise
+            except Exception as problem:
+                request.status = await self._refuse(request, problem, client.send)
 
     async def _admit(self, request: Request, *, is_api: bool) -> None:
         if is_api:
@@ -199,11 +233,14 @@ class Edge:
         await self._admit_to(request, windows_for(request.scope["method"], request.path, caller))
 
     async def _admit_to(self, request: Request, windows: Sequence[Window], slot: StreamSlot | None = None) -> None:
-        """Count the request in each window. Raises RateLimited; then nothing was counted."""
+        """Count the request once in each window. Raises RateLimited; then nothing was counted."""
+        if request.counted:
+            windows = [window for window in windows if window not in request.counted]
         decision = await self._running.limiter.admit(windows, slot)
         request.decision = decision
         if not decision.allowed:
             raise refusal_of(decision)
+        request.counted = windows
 
     async def _to_django(self, request: Request, receive: Receive, send: Send, *, is_api: bool) -> None:
         limit, size, has_started = settings.MAX_JSON_BYTES, 0, False

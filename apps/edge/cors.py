@@ -8,7 +8,7 @@ Headers = list[tuple[bytes, bytes]]
 
 _EXPOSED = (
     b"x-request-id, x-auth-method, openai-processing-ms, openai-organization, openai-project, retry-after, "
-    b"x-should-retry, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset"
+    b"x-should-retry, idempotent-replayed, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset"
 )
 
 

@@ -13,6 +13,7 @@ from apps.catalog.snapshot import Routing
 from apps.core.freshness import Watch
 from apps.core.lifecycle import lifecycle
 from apps.gateway.services import Gateway
+from apps.idempotency.claims import Claims
 from apps.quotas.snapshot import Quotas
 from apps.ratelimit.limiter import Limiter, make_limiter
 from apps.usage.journal import Journal
@@ -36,6 +37,7 @@ class Runtime:
         self.quotas = Quotas(self.watch)
         self.journal = Journal(settings.JOURNAL_DIR, settings.JOURNAL_SYNC_SECONDS)
         self.gateway = Gateway(self.routing, self.journal)
+        self.claims = Claims()
         self.limiter: Limiter = make_limiter(settings.REDIS_URL)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -52,6 +54,7 @@ class Runtime:
                 ("exchanges", self.gateway.watch()),
                 ("journal", self._sync_journal()),
                 ("key-uses", self._write_uses()),
+                ("claims", self.claims.run()),
             )
         ]
 

@@ -15,6 +15,7 @@ from apps.audit.chain import verify
 from apps.catalog.models import Provider, Route
 from apps.core.logs import redact
 from apps.core.sealing import SealBroken
+from apps.idempotency.models import IdempotencyRecord
 from apps.usage import ledger
 from apps.usage.crossings import crossing, links
 from apps.usage.journal_files import chunks, claimed, families, parts
@@ -71,7 +72,8 @@ def inspect(directory: Path, since: datetime.datetime | None = None) -> dict[str
     Check everything; `since` narrows what is looked at in the ledger, by time of acceptance.
 
     Returns the body of the contract's `fsck --json`. Lines the drainer has not moved yet are
-    counted as `pending_lines`, they are no violation.
+    counted as `pending_lines`, requests with an Idempotency-Key whose process died as
+    `interrupted_keys`; they are no violation.
     """
     rows = UsageRecord.objects.order_by()
     if since is not None:
@@ -91,6 +93,7 @@ def inspect(directory: Path, since: datetime.datetime | None = None) -> dict[str
         "requests": dict(sorted(by_state)),
         "tokens": {name: int(sums[name]) for name in _TOKENS},
         "pending_lines": journals.pending_lines,
+        "interrupted_keys": IdempotencyRecord.objects.interrupted().count(),
     }
 
 

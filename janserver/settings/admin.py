@@ -92,6 +92,7 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _item("Requests", "receipt_long", "usage_usagerecord_changelist"),
                     _item("Rate limits", "speed", "quotas_ratelimit_changelist"),
+                    _item("Idempotency keys", "replay", "idempotency_idempotencyrecord_changelist"),
                     _item("Audit log", "history", "audit_auditevent_changelist"),
                 ],
             },

@@ -81,6 +81,7 @@ INSTALLED_APPS = [
     "apps.api_keys",
     "apps.quotas",
     "apps.catalog",
+    "apps.idempotency",
     "apps.usage",
     "apps.gateway",
     "apps.chat",
@@ -187,6 +188,7 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "apps.accounts.tasks.*": {"queue": "default"},
     "apps.catalog.tasks.*": {"queue": "default"},
+    "apps.idempotency.tasks.*": {"queue": "default"},
     "apps.organizations.tasks.*": {"queue": "default"},
     "apps.projects.tasks.*": {"queue": "default"},
 }
@@ -199,6 +201,7 @@ CELERY_BEAT_SCHEDULE = {
     "purge-projects": {"task": "apps.projects.tasks.purge_deleted_projects", "schedule": 3600.0},
     "expire-invites": {"task": "apps.projects.tasks.expire_invites", "schedule": 300.0},
     "purge-organizations": {"task": "apps.organizations.tasks.purge", "schedule": 3600.0},
+    "purge-idempotency-records": {"task": "apps.idempotency.tasks.purge_records", "schedule": 600.0},
     "sync-providers": {"task": "apps.catalog.tasks.sync_providers", "schedule": 3600.0},
 }
 
@@ -226,6 +229,11 @@ MAX_JSON_BYTES = env.int("JAN_MAX_JSON_BYTES", default=10 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_JSON_BYTES
 # Seconds running streams get at SIGTERM before they end with an error event.
 DRAIN_SECONDS = env.float("JAN_DRAIN_SECONDS", default=25.0)
+# Hours an answer is kept under its Idempotency-Key, the bytes it may have, and the seconds after which a request
+# counts as interrupted whose process has stopped saying that it works on it.
+IDEMPOTENCY_HOURS = env.float("JAN_IDEMPOTENCY_HOURS", default=24.0)
+IDEMPOTENCY_MAX_BYTES = env.int("JAN_IDEMPOTENCY_MAX_BYTES", default=10 * 1024 * 1024)
+IDEMPOTENCY_LEASE_SECONDS = env.float("JAN_IDEMPOTENCY_LEASE_SECONDS", default=60.0)
 # One line per request in the log.
 ACCESS_LOG = env.bool("JAN_ACCESS_LOG", default=True) and env.str("LOG_LEVEL", default="info").lower() in (
     "debug",

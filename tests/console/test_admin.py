@@ -29,6 +29,7 @@ from apps.audit.services import Action, Actor
 from apps.audit.services import record as record_audit
 from apps.catalog.models import Model, ModelAlias, Provider, ProviderKind, Route
 from apps.core.ids import new_id
+from apps.idempotency.models import IdempotencyRecord
 from apps.organizations.models import (
     CustomRole,
     Group,
@@ -54,6 +55,7 @@ from tests.console.conftest import SIGN_IN
 REGISTERED = [model._meta.label for model in admin.site._registry]
 NO_ADD = {
     "usage.UsageRecord",
+    "idempotency.IdempotencyRecord",
     "audit.AuditEvent",
     "usersessions.UserSession",
     "account.EmailAddress",
@@ -103,8 +105,24 @@ def fill(number: int) -> dict[str, Any]:
     tenancy = (user, organization, membership, project, key, invite, place, *roles_of(place, number))
     sso = single_sign_on(organization, number)
     role = StaffRole.objects.create(name=f"staff {number}")
-    rows = (role, *tenancy, *ways_in(user, number), *sso, provider, model, route, alias, record, event)
+    once = done_once(organization, number)
+    rows = (role, *tenancy, *ways_in(user, number), *sso, provider, model, route, alias, record, once, event)
     return {row._meta.label: row for row in rows}
+
+
+def done_once(organization: Organization, number: int) -> IdempotencyRecord:
+    return IdempotencyRecord.objects.create(
+        organization=organization,
+        credential=f"key_{number}",
+        route="POST /v1/chat/completions",
+        key="again",
+        digest="0" * 64,
+        state="finished",
+        status=200,
+        body=b"what the model said",
+        lease_until=timezone.now(),
+        finished_at=timezone.now(),
+    )
 
 
 def invited(organization: Organization, number: int) -> Invite:
@@ -206,6 +224,7 @@ def test_a_search_finds_and_misses(admin_client: Client, label: str):
         "catalog.Route": "m",
         "catalog.ModelAlias": "alias",
         "usage.UsageRecord": "req_1",
+        "idempotency.IdempotencyRecord": "key_1",
         "audit.AuditEvent": "target_1",
     }[label]
     found = [admin_client.get(address(label, "changelist"), {"q": term}) for term in (wanted, "nothing")]
@@ -363,3 +382,14 @@ def test_moments_bound_what_is_listed(admin_client: Client, label: str, field: s
     }
     answer = admin_client.get(address(label, "changelist"), query)
     assert len(answer.context["cl"].result_list) == found
+
+
+def test_what_was_answered_under_a_key_is_not_shown(admin_client: Client):
+    record = fill(1)["idempotency.IdempotencyRecord"]
+    shown = admin_client.get(address("idempotency.IdempotencyRecord", "change", record.pk)).content
+    assert b"POST /v1/chat/completions" in shown
+    assert b"what the model said" not in shown
+    listed = admin_client.get(address("idempotency.IdempotencyRecord", "changelist")).content
+    assert b"what the model said" not in listed
+    files = [f"{address('idempotency.IdempotencyRecord', 'changelist')}export/{kind}/" for kind in ("csv", "json")]
+    assert all(b"what the model said" not in admin_client.get(file).content for file in files)

@@ -83,6 +83,7 @@ def test_what_is_in_order_is_counted(directory: Path, key: ApiKey) -> None:
         "requests": {"cancelled": 1, "completed": 1},
         "tokens": {"prompt": 11, "completion": 2, "cached": 3, "reasoning": 4},
         "pending_lines": 0,
+        "interrupted_keys": 0,
     }
 
 

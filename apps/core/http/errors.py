@@ -30,6 +30,7 @@ STATUS: dict[type[AppError], int] = {
     errors.Forbidden: 403,
     errors.NotFound: 404,
     errors.Conflict: 409,
+    errors.Unprocessable: 422,
     errors.RateLimited: 429,
     errors.UpstreamFailed: 502,
     errors.ServiceUnavailable: 503,

@@ -35,6 +35,8 @@ class Command(BaseCommand):
         requests = ", ".join(f"{count} {state}" for state, count in report["requests"].items()) or "none"
         tokens = ", ".join(f"{count} {name}" for name, count in report["tokens"].items())
         self.stdout.write(f"Requests: {requests}. Tokens: {tokens}. Lines not moved yet: {report['pending_lines']}.")
+        if interrupted := report["interrupted_keys"]:
+            self.stdout.write(f"Requests with an Idempotency-Key that were interrupted: {interrupted}.")
         self.stdout.write("Everything is in order." if report["ok"] else f"{len(report['violations'])} violations.")
 
 
