@@ -20,10 +20,9 @@ from apps.core.http.bearer import bearer_of
 from apps.organizations.models import Membership, Organization
 from apps.organizations.organization_settings import least
 from apps.organizations.principal import Principal
-from apps.organizations.rights import organization_rights
 from apps.organizations.roles import Scope
 from apps.projects.models import Project, default_project
-from apps.projects.rights import NOTHING, can_use, project_rights, service_account_rights
+from apps.projects.rights import NOTHING, can_use, member_rights, service_account_rights
 from apps.sso.services import verify_foreign_token
 
 # Where the edge leaves the caller for Django and Channels.
@@ -168,12 +167,13 @@ def _project_of(organization: Organization, public_id: str | None) -> Project | 
 
 def _principal_of_member(user: User, membership: Membership, project: Project, *, auth_method: str) -> Principal:
     is_guest = user.has_guest_rights
+    rights = member_rights(membership, project, is_guest=is_guest)
     return _principal_in(
         project,
         user_id=user.pk,
         is_guest=is_guest,
-        scopes=project_rights(membership, project, is_guest=is_guest),
-        organization_scopes=organization_rights(membership, is_guest=is_guest),
+        scopes=rights.in_project,
+        organization_scopes=rights.at_organization,
         auth_method=auth_method,
     )
 

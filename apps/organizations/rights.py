@@ -11,7 +11,7 @@ from apps.organizations.roles import GUEST_SCOPES, PROJECT_ROLE_SCOPES, ROLE_SCO
 
 
 def given_to(membership: Membership) -> Q:
-    """Return what finds the role assignments of a member: its own, and its groups'."""
+    """Return what finds the role assignments of a member: its own, and its groups', those as often as it is in them."""
     return Q(membership=membership) | Q(group__memberships__membership=membership)
 
 
@@ -33,6 +33,11 @@ def predefined_scopes(assignment: RoleAssignment) -> frozenset[Scope]:
 def organization_rights(membership: Membership, *, is_guest: bool = False) -> frozenset[Scope]:
     """Return what a member may do at its organization, by its role and those given beside it. One query."""
     assignments = OrganizationRoleAssignment.objects.in_organization(membership.organization_id)
-    extra = scopes_given(assignments.filter(given_to(membership)).select_related("role").distinct())
+    extra = scopes_given(assignments.filter(given_to(membership)).select_related("role").order_by())
+    return rights_with(extra, membership, is_guest=is_guest)
+
+
+def rights_with(extra: frozenset[Scope], membership: Membership, *, is_guest: bool) -> frozenset[Scope]:
+    """Return what a member may do at its organization that was given this beside its role."""
     rights = ROLE_SCOPES[Role(membership.role)] | extra
     return rights & GUEST_SCOPES if is_guest else rights

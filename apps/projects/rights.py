@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from django.db.models import Q
+from typing import NamedTuple
+
+from django.db.models import JSONField, Q, Value
 
 from apps.accounts.models import User
-from apps.organizations.models import Membership, OrganizationRoleAssignment
+from apps.organizations.models import CustomRole, Membership, OrganizationRoleAssignment
 from apps.organizations.principal import CALLING, Principal
-from apps.organizations.rights import given_to, organization_rights, scopes_given
+from apps.organizations.rights import given_to, organization_rights, rights_with, scopes_given
 from apps.organizations.roles import (
     ALL,
     ARCHIVED_SCOPES,
@@ -31,36 +33,60 @@ from apps.projects.models import (
 NOTHING: frozenset[Scope] = frozenset()
 
 
+class MemberRights(NamedTuple):
+    """What a member may do at its organization, and in one project of it."""
+
+    at_organization: frozenset[Scope]
+    in_project: frozenset[Scope]
+
+
 def project_rights(membership: Membership, project: Project, *, is_guest: bool = False) -> frozenset[Scope]:
     """
     Return what a member may do in a project of its organization: nothing, without a place in it.
 
     Rights held at the organization hold here too, once there is a place: by projects.read at the
-    organization, a role in the project, or because it is the default one. Three queries.
+    organization, a role in the project, or because it is the default one. One query.
     """
-    if project.organization_id != membership.organization_id:
-        return NOTHING
-    wide = organization_rights(membership, is_guest=is_guest)
-    here = _given_here(membership, project)
-    if not here and Scope.PROJECTS_READ not in wide:
-        return NOTHING
+    return member_rights(membership, project, is_guest=is_guest).in_project
+
+
+def member_rights(membership: Membership, project: Project, *, is_guest: bool = False) -> MemberRights:
+    """Return both `organization_rights` and `project_rights` of a member. One query."""
+    extra, here = _given(membership, project)
+    wide = rights_with(extra, membership, is_guest=is_guest)
+    if project.is_default:
+        here |= PROJECT_ROLE_SCOPES[DEFAULT_PROJECT_ROLES[Role(membership.role)]]
+    if project.organization_id != membership.organization_id or not (here or Scope.PROJECTS_READ in wide):
+        return MemberRights(wide, NOTHING)
     rights = wide | here
     if is_guest:
         rights &= GUEST_SCOPES
-    return rights & ARCHIVED_SCOPES if project.is_archived else rights
+    return MemberRights(wide, rights & ARCHIVED_SCOPES if project.is_archived else rights)
 
 
-def _given_here(membership: Membership, project: Project) -> frozenset[Scope]:
-    assignments = ProjectRoleAssignment.objects.in_organization(project.organization_id).filter(project=project)
-    given = scopes_given(assignments.filter(given_to(membership)).select_related("role").distinct())
-    roles = ProjectMembership.objects.in_organization(project.organization_id).filter(
-        project=project, membership=membership
+def _given(membership: Membership, project: Project) -> MemberRights:
+    """Return what the roles give that a member has beside its own, by itself or through groups."""
+    to_it, of, role = given_to(membership), membership.organization_id, ("predefined", "role__permissions")
+    at_organization = OrganizationRoleAssignment.objects.in_organization(of).filter(to_it)
+    in_project = ProjectRoleAssignment.objects.in_organization(of).filter(to_it, project=project)
+    places = ProjectMembership.objects.in_organization(of).filter(membership=membership, project=project)
+    rows = (
+        at_organization.order_by()
+        .values_list(*role, Value(True))
+        .union(
+            in_project.order_by().values_list(*role, Value(False)),
+            places.order_by().values_list("role", Value(None, JSONField()), Value(False)),
+            all=True,
+        )
     )
-    for role in roles.values_list("role", flat=True):
-        given |= PROJECT_ROLE_SCOPES[ProjectRole(role)]
-    if project.is_default:
-        given |= PROJECT_ROLE_SCOPES[DEFAULT_PROJECT_ROLES[Role(membership.role)]]
-    return given
+    wide, here = NOTHING, NOTHING
+    for predefined, permissions, is_wide in rows:
+        if not predefined:
+            scopes = CustomRole(permissions=permissions).scopes
+        else:
+            scopes = ROLE_SCOPES[Role(predefined)] if is_wide else PROJECT_ROLE_SCOPES[ProjectRole(predefined)]
+        wide, here = (wide | scopes, here) if is_wide else (wide, here | scopes)
+    return MemberRights(wide, here)
 
 
 def projects_of(user: User) -> ProjectQuerySet:

@@ -527,7 +527,7 @@ def test_a_list_asks_the_database_no_more_with_more_keys(
     path = path_of(kind, ada)
     for _ in range(2):
         ada.with_key(kind=kind)
-    with django_assert_max_num_queries(14) as counted:
+    with django_assert_max_num_queries(11) as counted:
         assert len(ada.call("GET", path).json()["data"]) == 2
     for _ in range(3):
         ada.with_key(kind=kind)

@@ -350,5 +350,5 @@ def test_a_list_asks_the_database_no_more_with_more_keys(ada: Caller, django_ass
     for _ in range(3):
         ada.with_key()
     ada.secret = token_of(ada.user)
-    with django_assert_max_num_queries(10):
+    with django_assert_max_num_queries(7):
         assert len(ada.call("GET", KEYS).json()["data"]) == 3

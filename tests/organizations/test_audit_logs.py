@@ -289,7 +289,7 @@ def test_a_page_of_any_size_takes_the_same_queries(acme: Team, django_assert_num
     assert [page(1), page(20)] == [1, 20]
 
 
-QUERIES = 12
+QUERIES = 9
 
 
 # --- Whose events, and to whom --------------------------------------------------------------------

@@ -95,11 +95,11 @@ def test_a_wrong_filter_is_refused(team: Team, query: str, param: str):
 
 
 def test_a_page_costs_the_same_whatever_its_length(team: Team, django_assert_num_queries):
-    with django_assert_num_queries(11):  # the caller's rights (8), how many, the page, their projects
+    with django_assert_num_queries(8):  # the caller's rights (5), how many, the page, their projects
         team.owner.call("GET", USERS)
     for number in range(5):
         team.new(f"more{number}")
-    with django_assert_num_queries(11):
+    with django_assert_num_queries(8):
         team.owner.call("GET", USERS)
 
 
