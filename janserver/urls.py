@@ -27,6 +27,7 @@ from apps.sso.urls import auth_urlpatterns as sso_urls
 from apps.sso.urls import page_urlpatterns as sso_pages
 from apps.usage.urls import organization_urlpatterns as organization_usage_urls
 from apps.usage.urls import page_urlpatterns as usage_pages
+from apps.user_settings.urls import own_urlpatterns as own_settings
 
 register_converter(OrganizationId, "org")
 admin.autodiscover()
@@ -44,6 +45,7 @@ of_an_organization = [
 v1: list[URLPattern | URLResolver] = [
     path("auth/", include(auth)),
     path("user/", include(user_urls)),
+    path("users/me/", include(own_settings)),
     path("organization", OrganizationsView.as_view()),
     path("organization/<org:org_id>", OrganizationDetailView.as_view()),
     path("organization/", include(of_an_organization)),

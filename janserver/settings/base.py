@@ -84,6 +84,8 @@ INSTALLED_APPS = [
     "apps.idempotency",
     "apps.usage",
     "apps.gateway",
+    "apps.user_settings",
+    "apps.prompting",
     "apps.chat",
     "apps.health",
     "apps.console",

@@ -29,6 +29,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         {"name": "Models", "description": "What can be called."},
         {"name": "Authentication", "description": "Who you are."},
         {"name": "API keys", "description": "Credentials for programs."},
+        {"name": "User settings", "description": "What a person set for itself."},
         {"name": "Organizations", "description": "Tenants: made, changed, handed on, deleted."},
         {"name": "Members", "description": "Who belongs to an organization, and as what."},
         {"name": "Invites", "description": "Mailed offers of a place in an organization, and their answers."},

@@ -131,6 +131,12 @@ SIGN_IN = [
     anybody("POST", "auth/upgrade", body={"email": "somebody@new.example"}, answers=409),
 ]
 
+# Whose they are is asked by the view: a person.
+USER_SETTINGS = [
+    anybody("GET", "users/me/settings"),
+    *(anybody(method, "users/me/settings", body={"enable_tools": False}) for method in ("POST", "PATCH")),
+]
+
 _KEY = {"key_id": "key"}
 _A_KEY = {"name": "laptop", "kind": "project"}
 API_KEYS = [
@@ -371,5 +377,5 @@ OF_ORGANIZATIONS = [
     *USAGE,
     *AUDIT_LOGS,
 ]
-DJANGO = [*ROOT, *PLATFORM, *SIGN_IN, *API_KEYS, *OF_ORGANIZATIONS]
+DJANGO = [*ROOT, *PLATFORM, *SIGN_IN, *USER_SETTINGS, *API_KEYS, *OF_ORGANIZATIONS]
 TABLE = [*DJANGO, *INFERENCE, *WEBSOCKETS]
