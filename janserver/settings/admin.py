@@ -109,7 +109,7 @@ UNFOLD_ORGANIZATION: dict[str, Any] = {
     "SITE_SUBHEADER": "apps.console.tenant.look.subheader",
     "SITE_URL": "/accounts/",
     "SITE_DROPDOWN": [
-        {"title": "Another organization", "icon": "swap_horiz", "link": reverse_lazy("tenant:choose")},
+        {"title": "Another organization, or a new one", "icon": "swap_horiz", "link": reverse_lazy("tenant:choose")},
         {"title": "Your account", "icon": "person", "link": "/accounts/"},
     ],
     "ACCOUNT": {"navigation": [{"title": "Your account", "link": "/accounts/"}]},

@@ -230,8 +230,7 @@ def test_somebody_without_an_organization_to_manage_is_refused(client: Client, o
     assert (answer.status_code, answer.url.partition("?")[0]) == (302, "/organization/login/")
     assert client.get(answer.url).url.startswith("/accounts/login/?next=/organization/")
     member_client = signed_in(member)
-    assert member_client.get(member_client.get(url).url).status_code == 403
-    assert member_client.get(reverse("tenant:choose")).status_code == 403
+    assert member_client.get(member_client.get(url).url).url == reverse("tenant:choose")
 
 
 def test_an_owner_is_no_operator(owner_client: Client):
@@ -349,14 +348,5 @@ def test_what_a_search_asks_for_reads_well():
     ]
 
 
-@pytest.mark.parametrize(
-    ("role", "is_linked"), [("owner", True), ("admin", True), ("member", False), ("viewer", False)]
-)
-@pytest.mark.django_db
-def test_the_account_page_leads_managers_to_their_organization(role: str, is_linked: bool):
-    user = User.objects.create_user("someone@example.com", "correct-horse-9")
-    Membership.objects.filter(user=user).delete()
-    organization = fill(7)["organizations.Organization"]
-    Membership.objects.create(organization=organization, user=user, role=role)
-    page = signed_in(user).get(reverse("account_home")).content.decode()
-    assert (f'href="{reverse("tenant:index")}"' in page) is is_linked
+def test_the_account_page_leads_to_the_organizations(owner: User):
+    assert f'href="{reverse("tenant:choose")}"' in signed_in(owner).get(reverse("account_home")).text

@@ -9,8 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import update_wrapper
-from typing import Any
+from typing import Any, cast
 
+from django import forms
 from django.contrib.admin import AdminSite
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
@@ -19,16 +20,25 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.views.decorators.cache import never_cache
 from unfold.sites import UnfoldAdminSite
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.accounts.models import User
-from apps.console.tenant.tenancy import choose, managed_by, tenancy_of
+from apps.console.tenant.tenancy import choose, managed_by, memberships_beside, tenancy_of
 from apps.organizations.models import Organization
+from apps.projects.services import create_organization
 
 SITE_NAME = "tenant"
 _MOST_FOUND = 100
 # Django's pages that know nothing of organizations.
 _LEFT_OUT = frozenset({"view_on_site", "password_change_done"})
+
+
+class NewOrganizationForm(forms.Form):
+    """All else about an organization is said on its own page."""
+
+    name = forms.CharField(max_length=128, widget=UnfoldAdminTextInputWidget)
 
 
 class OrganizationSite(UnfoldAdminSite):
@@ -53,11 +63,12 @@ class OrganizationSite(UnfoldAdminSite):
 
     def get_urls(self) -> list[URLPattern]:
         kept = [each for each in super().get_urls() if getattr(each, "name", None) not in _LEFT_OUT]
-        return [path("choose/", self.choose, name="choose"), *kept]
+        own = [path("choose/", never_cache(self.choose), name="choose"), path("make/", self.make, name="make")]
+        return [*own, *kept]
 
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         if request.user.is_authenticated:
-            raise PermissionDenied("You manage no organization.")
+            return redirect(f"{self.name}:choose")  # whoever comes here signed in manages none
         target = request.GET.get("next") or reverse(f"{self.name}:index")
         return redirect_to_login(target, reverse("account_login"))
 
@@ -75,7 +86,7 @@ class OrganizationSite(UnfoldAdminSite):
         return reverse(f"{self.name}:organizations_organization_change", args=[tenancy.organization.pk])
 
     def choose(self, request: HttpRequest) -> HttpResponse:
-        """List the organizations that the user manages, and go to one of them."""
+        """List the organizations that the user manages, and go to one of them; or lead to where one is made."""
         if not isinstance(request.user, User):
             return redirect_to_login(request.get_full_path(), reverse("account_login"))
         # Before anything narrows this request to one of them.
@@ -86,15 +97,33 @@ class OrganizationSite(UnfoldAdminSite):
                 raise Http404
             choose(request, wanted)
             return redirect(f"{self.name}:index")
-        self._require_some(managed)
-        context = {**self.each_context(request), "title": "Your organizations", "organizations": managed}
-        request.current_app = self.name
-        return TemplateResponse(request, "console/tenant/choose.html", context)
+        return self._choices(request, managed, NewOrganizationForm())
 
-    @staticmethod
-    def _require_some(managed: list[Organization]) -> None:
-        if not managed:
-            raise PermissionDenied("You manage no organization.")
+    def make(self, request: HttpRequest) -> HttpResponse:
+        """Make an organization and go to it. As over the API, whoever has confirmed an address may."""
+        user = request.user
+        if not isinstance(user, User):
+            return redirect_to_login(reverse(f"{self.name}:choose"), reverse("account_login"))
+        if request.method != "POST":
+            return redirect(f"{self.name}:choose")
+        if user.has_guest_rights:
+            raise PermissionDenied("Confirm your e-mail address first: until then you make no organizations.")
+        form = NewOrganizationForm(request.POST)
+        if not form.is_valid():
+            return self._choices(request, managed_by(user), form)
+        choose(request, create_organization(name=form.cleaned_data["name"], owner=user))
+        return redirect(f"{self.name}:index")
+
+    def _choices(self, request: HttpRequest, managed: list[Organization], form: NewOrganizationForm) -> HttpResponse:
+        user = cast(User, request.user)
+        known = {
+            "title": "Your organizations",
+            "organizations": managed,
+            "others": memberships_beside(user, managed),
+            "form": None if user.has_guest_rights else form,
+        }
+        request.current_app = self.name
+        return TemplateResponse(request, "console/tenant/choose.html", {**self.each_context(request), **known})
 
     def search(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Unfold's search, which keeps what it found for a user: here the same user has several organizations."""

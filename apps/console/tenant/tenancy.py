@@ -122,6 +122,11 @@ def managed_by(user: User) -> list[Organization]:
     return [each.organization for each in memberships if _tenancy(user, each) is not None]
 
 
+def memberships_beside(user: User, managed: list[Organization]) -> list[Membership]:
+    """Return a user's places in organizations that it does not manage."""
+    return [each for each in Membership.objects.of(user.pk)[:MOST_LISTED] if each.organization not in managed]
+
+
 def choose(request: HttpRequest, organization: Organization) -> None:
     """Let the session be about this organization. What the user may do there is looked up with each request."""
     request.session[_SESSION_KEY] = organization.public_id
