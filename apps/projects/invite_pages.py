@@ -19,8 +19,11 @@ from apps.accounts.signed_in import person_of
 from apps.core.errors import AppError, Forbidden, NotFound
 from apps.core.http.errors import status_of
 from apps.organizations.models import Invite, Membership
+from apps.organizations.rights import organization_rights
+from apps.organizations.roles import Scope
 from apps.projects.invites import accept_invite, decline_invite, is_backed, offered
-from apps.projects.models import ProjectMembership
+from apps.projects.models import Project, ProjectMembership, default_project
+from apps.projects.rights import project_rights
 
 
 @require_safe
@@ -106,14 +109,27 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 @never_cache
 @login_required
 def joined(request: HttpRequest, org_id: str) -> HttpResponse:
-    """Say where somebody is a member now."""
+    """Say where somebody is a member now, and what to do next."""
     mine = Membership.objects.of(person_of(request).pk).filter(organization__public_id=org_id)
     membership = mine.first()
     if membership is None:
         return _invalid(request)
-    places = ProjectMembership.objects.in_organization(membership.organization_id).filter(membership=membership)
-    context = {"membership": membership, "places": places.select_related("project").order_by("pk")}
-    return render(request, "projects/invite_joined.html", {**context, "base": settings.PUBLIC_URL})
+    rows = ProjectMembership.objects.in_organization(membership.organization_id).filter(membership=membership)
+    places = list(rows.select_related("project").order_by("pk"))
+    context = {
+        "membership": membership,
+        "places": places,
+        "project": _first_for_a_key(membership, [place.project for place in places]),
+        "manages": Scope.ORGANIZATION_WRITE in organization_rights(membership),
+        "base": settings.PUBLIC_URL,
+    }
+    return render(request, "projects/invite_joined.html", context)
+
+
+def _first_for_a_key(membership: Membership, projects: list[Project]) -> Project | None:
+    """Return where a member can make a key: in one of these, or in the default project."""
+    candidates = [*projects, default_project(membership.organization_id)]
+    return next((each for each in candidates if Scope.API_KEYS_WRITE in project_rights(membership, each)), None)
 
 
 def _invited(request: HttpRequest) -> Found | None:

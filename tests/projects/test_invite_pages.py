@@ -339,3 +339,30 @@ def test_where_one_is_not_a_member_there_is_nothing_to_read(acme: Organization):
     client = signed_in(new_person())
     pages = [client.get(f"{PAGE}joined/{place}/") for place in (acme.public_id, new_id("org"), "x")]
     assert [is_not_good(page) for page in pages] == [True] * 3
+
+
+@pytest.mark.parametrize(
+    ("role", "place", "leads_to", "manages"),
+    [
+        (Role.MEMBER, None, "Default project", False),
+        (Role.MEMBER, ProjectRole.MEMBER, "Apollo", False),
+        (Role.VIEWER, ProjectRole.MEMBER, "Apollo", False),
+        (Role.MEMBER, ProjectRole.VIEWER, "Default project", False),
+        (Role.VIEWER, ProjectRole.VIEWER, None, False),
+        (Role.ADMIN, None, "Default project", True),
+    ],
+)
+def test_who_joined_is_led_to_where_it_can_make_a_key(
+    acme: Organization, role: Role, place: ProjectRole | None, leads_to: str | None, manages: bool
+):
+    grace = new_person()
+    membership = Membership.objects.create(user=grace, organization=acme, role=role)
+    apollo = Project.objects.create(organization=acme, name="Apollo")
+    if place is not None:
+        ProjectMembership.objects.create(organization=acme, project=apollo, membership=membership, role=place)
+    text = signed_in(grace).get(f"{PAGE}joined/{acme.public_id}/").text
+    led = re.findall(r'href="/accounts/keys/new/(proj_\w+)/"', text)
+    projects = Project.objects.filter(organization=acme, name=leads_to).values_list("public_id", flat=True)
+    assert led == list(projects)
+    assert ("/organization/choose/" in text) is manages
+    assert ("make no keys" in text) is (leads_to is None)
