@@ -14,7 +14,7 @@ from apps.accounts.models import User
 from apps.accounts.tokens import issuer_of, looks_like_token, verify_access_token
 from apps.api_keys.addresses import check_address, common
 from apps.api_keys.models import ApiKey
-from apps.api_keys.tokens import is_well_formed
+from apps.api_keys.tokens import KeyKind, is_well_formed
 from apps.core.errors import BadRequest, Forbidden, NotFound, Unauthenticated
 from apps.core.http.bearer import bearer_of
 from apps.organizations.models import Membership, Organization
@@ -100,6 +100,7 @@ def _of_key(secret: str, wanted: Credentials) -> Principal:
         scopes=principal.scopes & usable,
         organization_scopes=principal.organization_scopes & usable if key.project is None else NOTHING,
         limit=limit,
+        owner_id=_owner_of(key),
         key_id=key.pk,
         key_public_id=key.public_id,
         key_kind=key.kind,
@@ -111,6 +112,12 @@ def _of_key(secret: str, wanted: Credentials) -> Principal:
         ),
         allowed_networks=common(key.allowed_addresses or None, (parent.allowed_addresses or None) if parent else None),
     )
+
+
+def _owner_of(key: ApiKey) -> str | None:
+    """Return whose own conversations a key has: its person's for a personal one, and what that or a token minted."""
+    origin = key.parent if key.kind == KeyKind.EPHEMERAL and key.parent else key
+    return key.user_id if origin.kind in (KeyKind.USER, KeyKind.EPHEMERAL) else None
 
 
 def _end_of(key: ApiKey, secret: str) -> float | None:
@@ -171,6 +178,7 @@ def _principal_of_member(user: User, membership: Membership, project: Project, *
     return _principal_in(
         project,
         user_id=user.pk,
+        owner_id=user.pk,
         is_guest=is_guest,
         scopes=rights.in_project,
         organization_scopes=rights.at_organization,
@@ -184,6 +192,7 @@ def _principal_in(
     user_id: str,
     scopes: frozenset[Scope],
     auth_method: str,
+    owner_id: str | None = None,
     organization_scopes: frozenset[Scope] = NOTHING,
     is_guest: bool = False,
     service_account_id: int | None = None,
@@ -191,6 +200,7 @@ def _principal_in(
     organization = project.organization
     return Principal(
         user_id=user_id,
+        owner_id=owner_id,
         is_guest=is_guest,
         organization_id=organization.pk,
         organization_public_id=organization.public_id,

@@ -106,6 +106,12 @@ class Unprocessable(BadRequest):
     code = "unprocessable"
 
 
+class Busy(Conflict):
+    """Somebody else is at it; it will be over soon."""
+
+    should_retry = True
+
+
 class RateLimited(AppError):
     type = "rate_limit_error"
     code = "rate_limit_exceeded"

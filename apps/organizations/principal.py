@@ -14,7 +14,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     The caller, and the one (organization, project) it acts in.
 
     Made by `apps.api_keys.authentication.resolve` and nowhere else. It holds ids, not rows, so
-    a cache may keep it. `user_id` is a service account's id for a key of one. `is_guest`: has a
+    a cache may keep it. `user_id` is a service account's id for a key of one. `owner_id` is the
+    person whose own the conversations are that it has, None if they are its project's. `is_guest`: has a
     guest's rights and limits, as an account also has until its address is confirmed. `scopes` is
     what it may do in its project, `organization_scopes` at its organization; `limit` is what its
     key was given, None for a token. `parent_key_id` is the key that made an ephemeral one.
@@ -23,6 +24,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     user_id: str
+    owner_id: str | None
     is_guest: bool
     organization_id: int
     organization_public_id: str
@@ -61,16 +63,17 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     def refusal(self, scope: Scope, *, is_archived: bool = False) -> Forbidden:
         """Return why the caller may not do this, in words that help."""
         details = {"required_scope": scope.value}
-        if self.key_kind == "admin" and scope is Scope.INFERENCE:
+        if self.key_kind == "admin" and scope in TALKING:
             return Forbidden(
-                "An admin key manages the organization and calls no models. Use a project key (jan_pk_…), an "
-                "organization key (jan_ok_…), a personal key (sk_…) or an access token.",
+                "An admin key manages the organization; it calls no models and keeps no conversations. Use a project "
+                "key (jan_pk_…), an organization key (jan_ok_…), a personal key (sk_…) or an access token.",
                 code="wrong_key_kind",
                 details=details,
             )
         if self.key_kind == "ephemeral" and scope not in EPHEMERAL:
             return Forbidden(
-                "An ephemeral key calls models and does nothing else. Use the credential that made it.",
+                "An ephemeral key calls models, in conversations too, and does nothing else. Use the credential that "
+                "made it.",
                 code="wrong_key_kind",
                 details=details,
             )
@@ -87,6 +90,17 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # What every key but an admin key can do at all.
-CALLING = frozenset({Scope.INFERENCE, Scope.MODELS_READ, Scope.API_KEYS_READ, Scope.API_KEYS_WRITE})
+CALLING = frozenset(
+    {
+        Scope.INFERENCE,
+        Scope.MODELS_READ,
+        Scope.CONVERSATIONS_READ,
+        Scope.CONVERSATIONS_WRITE,
+        Scope.API_KEYS_READ,
+        Scope.API_KEYS_WRITE,
+    }
+)
 MANAGING = frozenset(Scope) - CALLING
-EPHEMERAL = frozenset({Scope.INFERENCE, Scope.MODELS_READ})
+EPHEMERAL = frozenset({Scope.INFERENCE, Scope.MODELS_READ, Scope.CONVERSATIONS_READ, Scope.CONVERSATIONS_WRITE})
+# What people say to models, and all that an admin key cannot do.
+TALKING = frozenset({Scope.INFERENCE, Scope.CONVERSATIONS_READ, Scope.CONVERSATIONS_WRITE})

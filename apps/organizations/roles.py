@@ -16,6 +16,8 @@ class Scope(StrEnum):
 
     INFERENCE = "inference"
     MODELS_READ = "models.read"
+    CONVERSATIONS_READ = "conversations.read"
+    CONVERSATIONS_WRITE = "conversations.write"
     API_KEYS_READ = "api_keys.read"
     API_KEYS_WRITE = "api_keys.write"
     ORGANIZATION_READ = "organization.read"
@@ -75,6 +77,7 @@ ROLE_SCOPES: dict[Role, frozenset[Scope]] = {
 _PROJECT_VIEWER = frozenset(
     {
         Scope.MODELS_READ,
+        Scope.CONVERSATIONS_READ,
         Scope.API_KEYS_READ,
         Scope.PROJECTS_READ,
         Scope.MEMBERS_READ,
@@ -83,7 +86,7 @@ _PROJECT_VIEWER = frozenset(
         Scope.USAGE_READ,
     }
 )
-_PROJECT_MEMBER = _PROJECT_VIEWER | {Scope.INFERENCE, Scope.API_KEYS_WRITE}
+_PROJECT_MEMBER = _PROJECT_VIEWER | {Scope.INFERENCE, Scope.CONVERSATIONS_WRITE, Scope.API_KEYS_WRITE}
 
 # What a role holds in its project.
 PROJECT_ROLE_SCOPES: dict[ProjectRole, frozenset[Scope]] = {
@@ -108,8 +111,8 @@ DEFAULT_PROJECT_ROLES: dict[Role, ProjectRole] = {
     Role.VIEWER: ProjectRole.VIEWER,
 }
 
-# A guest owns its organization and still mints and changes nothing.
-GUEST_SCOPES = READING | {Scope.INFERENCE}
+# A guest owns its organization and still mints and manages nothing.
+GUEST_SCOPES = READING | {Scope.INFERENCE, Scope.CONVERSATIONS_WRITE}
 
 # What can still be done in an archived project: look, and bring it back.
 ARCHIVED_SCOPES = READING | {Scope.PROJECTS_WRITE}

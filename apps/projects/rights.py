@@ -8,7 +8,7 @@ from django.db.models import JSONField, Q, Value
 
 from apps.accounts.models import User
 from apps.organizations.models import CustomRole, Membership, OrganizationRoleAssignment
-from apps.organizations.principal import CALLING, Principal
+from apps.organizations.principal import CALLING, TALKING, Principal
 from apps.organizations.rights import given_to, organization_rights, rights_with, scopes_given
 from apps.organizations.roles import (
     ALL,
@@ -122,7 +122,7 @@ def can_use(kind: str | None) -> frozenset[Scope]:
     """Return what a credential of this kind can be used for at all; None is an access token."""
     if kind is None:
         return ALL
-    return ALL - {Scope.INFERENCE} if kind == "admin" else CALLING
+    return ALL - TALKING if kind == "admin" else CALLING
 
 
 def grants_of(principal: Principal, project: Project | None) -> frozenset[Scope]:

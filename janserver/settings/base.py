@@ -83,6 +83,7 @@ INSTALLED_APPS = [
     "apps.catalog",
     "apps.idempotency",
     "apps.usage",
+    "apps.conversations",
     "apps.gateway",
     "apps.user_settings",
     "apps.prompting",
@@ -251,6 +252,10 @@ ACCOUNT_RATE_LIMITS = scaled_account_limits(RATELIMIT_SCALE)
 ORGANIZATION_PURGE_DAYS = env.float("JAN_ORGANIZATION_PURGE_DAYS", default=30.0)
 # Days a deleted project is kept before it is purged.
 PROJECT_PURGE_DAYS = env.float("JAN_PROJECT_PURGE_DAYS", default=30.0)
+# How long a turn holds its conversation after the process that runs it was heard of last.
+TURN_LEASE_SECONDS = env.float("JAN_TURN_LEASE_SECONDS", default=30.0)
+# What a model is taken to hold, in tokens, that does not say so itself.
+DEFAULT_CONTEXT_LENGTH = env.int("JAN_DEFAULT_CONTEXT_LENGTH", default=8192)
 # Personal API keys that may work at once, per user and over all organizations.
 MAX_KEYS_PER_USER = env.int("JAN_MAX_KEYS_PER_USER", default=20)
 # Keys that may work at once: a project's and its service accounts', an organization's own (admin keys and keys of

@@ -44,7 +44,8 @@ def test_a_token_and_every_other_key_makes_them(ada: Caller, kind: KeyKind | Non
     assert (answer.status_code, made["kind"], made["prefix"], made["name"]) == (
         201, "ephemeral", "jan_ek_", "ephemeral",
     )  # fmt: skip
-    assert (made["scopes"], 590 < seconds_left(made) <= 600) == (["inference", "models.read"], True)
+    everything = ["conversations.read", "conversations.write", "inference", "models.read"]
+    assert (made["scopes"], 590 < seconds_left(made) <= 600) == (everything, True)
     short = Caller(ada.user, made["key"])
     me = short.call("GET", ME).json()
     assert (me["key_kind"], me["scopes"], me["organization_scopes"]) == ("ephemeral", made["scopes"], [])
@@ -172,7 +173,7 @@ def test_none_is_made_in_an_archived_project_and_those_there_call_nothing(ada: C
     maker = ada.with_key(project=second)
     made = minted(maker).json()
     Project.objects.filter(pk=second.pk).update(archived_at=timezone.now())
-    assert Caller(ada.user, made["key"]).call("GET", ME).json()["scopes"] == ["models.read"]
+    assert Caller(ada.user, made["key"]).call("GET", ME).json()["scopes"] == ["conversations.read", "models.read"]
     before = state()
     assert refusal(minted(maker)) == (403, "project_archived", None)
     by_token = ada.call("POST", KEYS, {"kind": "ephemeral"}, OpenAI_Project=second.public_id)

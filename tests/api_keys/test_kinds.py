@@ -12,7 +12,7 @@ import pytest
 from websockets.sync.client import connect
 
 from apps.api_keys.tokens import KeyKind
-from apps.organizations.principal import CALLING, EPHEMERAL
+from apps.organizations.principal import CALLING, EPHEMERAL, TALKING
 from apps.organizations.roles import Scope
 from apps.projects.rights import can_use
 from tests.server import Server
@@ -72,8 +72,8 @@ def test_an_admin_key_calls_no_models_and_is_told_what_does(world: Any, live_pg:
         status, code, message = refused(ask(world, KeyKind.ADMIN, "POST", path, body))
         assert (status, code) == (403, "wrong_key_kind")
         assert message == (
-            "An admin key manages the organization and calls no models. Use a project key (jan_pk_…), an organization "
-            "key (jan_ok_…), a personal key (sk_…) or an access token."
+            "An admin key manages the organization; it calls no models and keeps no conversations. Use a project key "
+            "(jan_pk_…), an organization key (jan_ok_…), a personal key (sk_…) or an access token."
         )
     url = live_pg.base_url.replace("http", "ws") + "/ws/v1/chat/completions"
     with connect(url, additional_headers={"x-api-key": world["keys"]["admin"][1]}) as socket:
@@ -99,7 +99,7 @@ def test_every_other_key_calls_models_and_manages_nothing(world: Any, live_pg: S
         assert frames[-1] == {"type": "done"}
     assert ask(world, kind, "GET", "/v1/models").status_code == 200
     sentence = (
-        "An ephemeral key calls models and does nothing else. Use the credential that made it."
+        "An ephemeral key calls models, in conversations too, and does nothing else. Use the credential that made it."
         if kind is KeyKind.EPHEMERAL
         else f"A key of kind '{kind}' calls models and manages nothing. Use an admin key (jan_ak_…), or the access "
         "token of somebody who may do this."
@@ -111,10 +111,10 @@ def test_every_other_key_calls_models_and_manages_nothing(world: Any, live_pg: S
 def test_what_a_kind_is_for_is_told_by_one_table():
     assert {kind: can_use(kind) for kind in (None, *KeyKind)} == {
         None: frozenset(Scope),
-        KeyKind.ADMIN: frozenset(Scope) - {Scope.INFERENCE},
+        KeyKind.ADMIN: frozenset(Scope) - TALKING,
         **dict.fromkeys(CALLERS, CALLING),
     }
-    assert {Scope.INFERENCE, Scope.MODELS_READ} == EPHEMERAL
+    assert TALKING | {Scope.MODELS_READ} == EPHEMERAL
 
 
 def delete_path(world: Any, kind: KeyKind) -> str:

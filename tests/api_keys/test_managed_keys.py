@@ -14,7 +14,7 @@ from apps.api_keys.tokens import PREFIXES, KeyKind, is_well_formed
 from apps.audit.models import AuditEvent
 from apps.core.ids import new_id
 from apps.organizations.models import Membership
-from apps.organizations.principal import CALLING
+from apps.organizations.principal import CALLING, TALKING
 from apps.organizations.roles import ALL, PERMISSION_SCOPES, READING, Permission, ProjectRole, Role, Scope
 from apps.projects.models import Project, ProjectMembership
 from tests.api_keys.conftest import Caller, join, sign_up
@@ -462,12 +462,12 @@ def test_a_key_is_no_wider_than_its_holder_by_now(ada: Caller):
         me = callers[kind].call("GET", "/v1/auth/me").json()
         return set(me["scopes"]), set(me["organization_scopes"])
 
-    assert scopes(ADMIN) == (ALL - {Scope.INFERENCE, Scope.ORGANIZATION_DELETE},) * 2
+    assert scopes(ADMIN) == (ALL - TALKING - {Scope.ORGANIZATION_DELETE},) * 2
     assert (scopes(ORGANIZATION), scopes(PROJECT)) == ((CALLING, CALLING), (CALLING, set()))
     membership.role = Role.VIEWER
     membership.save()
     assert Scope.ADMIN_KEYS_WRITE not in scopes(ADMIN)[0] | scopes(ADMIN)[1]
-    reading = {Scope.MODELS_READ, Scope.API_KEYS_READ}
+    reading = {Scope.MODELS_READ, Scope.CONVERSATIONS_READ, Scope.API_KEYS_READ}
     assert (scopes(ORGANIZATION), scopes(PROJECT)) == ((reading, {Scope.MODELS_READ}), (reading, set()))
     assert refusal(callers[ADMIN].call("POST", path_of(ADMIN, ada), {"name": "k"}))[:2] == (
         403, "insufficient_permissions",

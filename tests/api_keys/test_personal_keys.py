@@ -78,7 +78,7 @@ def test_both_names_are_the_same_keys(ada: Caller):
 @pytest.mark.parametrize(
     ("permissions", "scopes", "shown"),
     [
-        (["read"], {"models.read", "api_keys.read"}, ["read"]),
+        (["read"], {"models.read", "conversations.read", "api_keys.read"}, ["read"]),
         (["write"], set(CALLING), ["read", "write"]),
         (["read", "write"], set(CALLING), ["read", "write"]),
         (None, set(CALLING), ["read", "write"]),

@@ -21,7 +21,7 @@ from apps.api_keys.tokens import KeyKind
 from apps.audit.services import SYSTEM
 from apps.core.errors import NotFound, Unauthenticated
 from apps.organizations.actors import user_behind
-from apps.organizations.principal import CALLING
+from apps.organizations.principal import CALLING, TALKING
 from apps.organizations.roles import ALL, Role, Scope
 from apps.projects.models import Project
 from apps.projects.services import delete_account
@@ -79,7 +79,7 @@ def test_every_kind_of_credential_is_answered(ada: Caller, guest: Caller):
 
 def test_a_key_is_told_its_rights_at_both_places(ada: Caller):
     admin, wide = (ada.with_key(kind=kind).call("GET", ME).json() for kind in (KeyKind.ADMIN, KeyKind.ORGANIZATION))
-    assert (set(admin["organization_scopes"]), set(admin["scopes"])) == (set(ALL - {Scope.INFERENCE}),) * 2
+    assert (set(admin["organization_scopes"]), set(admin["scopes"])) == (set(ALL - TALKING),) * 2
     assert (set(wide["organization_scopes"]), set(wide["scopes"])) == (set(CALLING),) * 2
     assert ada.with_key(kind=KeyKind.PROJECT).call("GET", ME).json()["organization_scopes"] == []
     assert set(ada.call("GET", ME).json()["organization_scopes"]) == set(ALL)

@@ -62,8 +62,9 @@ PRINCIPALS = (
     "key of a stranger's owner", "expired token", "revoked key", "ex-member", "ex-member's key", "disabled user",
     "staff without permission", "guest",
 )  # fmt: skip
-CALLING = frozenset({Scope.INFERENCE, Scope.MODELS_READ, Scope.API_KEYS_READ, Scope.API_KEYS_WRITE})
-READ_ONLY = frozenset({Scope.MODELS_READ, Scope.API_KEYS_READ})
+TALKING = frozenset({Scope.INFERENCE, Scope.CONVERSATIONS_READ, Scope.CONVERSATIONS_WRITE})
+CALLING = TALKING | {Scope.MODELS_READ, Scope.API_KEYS_READ, Scope.API_KEYS_WRITE}
+READ_ONLY = frozenset({Scope.MODELS_READ, Scope.CONVERSATIONS_READ, Scope.API_KEYS_READ})
 
 
 class World:
@@ -111,14 +112,14 @@ class World:
         Membership.objects.create(user=both.user, organization=self.b.organization, role=Role.OWNER)
         parent, _ = a.key(KeyKind.PROJECT, work, owner)
         account = Holder(service_account=a.row("service_account"))
-        ephemeral = frozenset({Scope.INFERENCE, Scope.MODELS_READ})
+        ephemeral = TALKING | {Scope.MODELS_READ}
         read_only = {"scopes": READ_ONLY}
         wanted: list[tuple[str, KeyKind, Any, Holder, dict[str, Any], frozenset[Scope], frozenset[Scope]]] = [
             ("user key", KeyKind.USER, work, member, {}, NOTHING, CALLING),
             ("project key", KeyKind.PROJECT, work, owner, {}, NOTHING, CALLING),
             ("read-only key", KeyKind.PROJECT, work, owner, read_only, NOTHING, READ_ONLY),
             ("organization key", KeyKind.ORGANIZATION, a.organization, owner, {}, CALLING, CALLING),
-            ("admin key", KeyKind.ADMIN, a.organization, owner, {}, ALL - {Scope.INFERENCE}, ALL - {Scope.INFERENCE}),
+            ("admin key", KeyKind.ADMIN, a.organization, owner, {}, ALL - TALKING, ALL - TALKING),
             ("service account key", KeyKind.SERVICE_ACCOUNT, work, account, {}, NOTHING, CALLING),
             ("ephemeral key", KeyKind.EPHEMERAL, work, owner._replace(parent=parent), {}, NOTHING, ephemeral),
             ("key of a stranger's owner", KeyKind.USER, a.row("default_project"), Holder(both.user), {}, NOTHING,

@@ -1,0 +1,75 @@
+"""
+Which items a branch reads: its own since the fork, its parent's before, and so on.
+
+Numbers grow along a path, so a page of it lies in one segment or in a few neighbouring ones, and each
+costs one look into an index, whatever the length of the conversation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from apps.conversations.models import Branch, Item, ItemQuerySet, Segment
+
+# Items read at once where nobody says how many are wanted.
+_BATCH = 200
+
+
+def segments_of(branch: Branch) -> list[Segment]:
+    """Return the parts of a branch's path, the newest first. One query if it has a parent."""
+    branches = {branch.pk: branch}
+    if branch.parent_id is not None:
+        for other in Branch.objects.in_organization(branch.organization_id).filter(
+            conversation_id=branch.conversation_id
+        ):
+            branches.setdefault(other.pk, other)
+    segments, last, at = [], branch.last_sequence, branch
+    while True:
+        segments.append(Segment(at.pk, at.fork_sequence, min(last, at.last_sequence)))
+        if at.parent_id is None:
+            return segments
+        last = min(last, at.fork_sequence)
+        at = branches[at.parent_id]
+
+
+def page_of(
+    branch: Branch, *, limit: int, descending: bool, above: int = 0, below: int | None = None, skip: int = 0
+) -> list[Item]:
+    """Return up to `limit` items of a path with numbers above `above` and below `below`, after leaving out `skip`."""
+    found: list[Item] = []
+    segments = segments_of(branch)
+    for segment in segments if descending else reversed(segments):
+        last = segment.last if below is None else min(segment.last, below - 1)
+        rows = items_on(branch, segment._replace(first=max(segment.first, above), last=last))
+        if skip:
+            there = rows.count()
+            if skip >= there:
+                skip -= there
+                continue
+        ordered = rows.order_by("-sequence" if descending else "sequence")
+        found += ordered[skip : skip + limit - len(found)]
+        skip = 0
+        if len(found) == limit:
+            break
+    return found
+
+
+def newest(branch: Branch, *, below: int | None = None) -> Iterator[Item]:
+    """Yield a path's items from the newest to the oldest, read in batches as they are asked for."""
+    while batch := page_of(branch, limit=_BATCH, descending=True, below=below):
+        yield from batch
+        below = batch[-1].sequence
+
+
+def items_on(branch: Branch, segment: Segment) -> ItemQuerySet:
+    """Return the items of a segment of a branch's path."""
+    found: ItemQuerySet = Item.objects.in_organization(branch.organization_id).on(segment)
+    return found
+
+
+def item_with(branch: Branch, public_id: str) -> Item | None:
+    """Return the item of this id, if it is on the branch's path."""
+    item: Item | None = Item.objects.in_organization(branch.organization_id).with_public_id(public_id)
+    if item is None or item.conversation_id != branch.conversation_id:
+        return None
+    return item if any(segment.holds(item) for segment in segments_of(branch)) else None

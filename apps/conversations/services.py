@@ -1,0 +1,221 @@
+"""What can be done with a conversation: made, changed, written to, deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from apps.accounts.models import User
+from apps.conversations.content import NewItem, text_of, tokens_of
+from apps.conversations.models import Branch, ChatProject, Conversation, ConversationQuerySet, Item, new_item_id
+from apps.conversations.paths import segments_of
+from apps.conversations.titles import title_from
+from apps.core.errors import Busy, Conflict, Forbidden, NotFound
+from apps.organizations.principal import Principal
+from apps.projects.models import Project
+from apps.projects.project_settings import Storage
+
+# Seconds a client is asked to wait while somebody else's turn runs.
+RETRY_SECONDS = 1.0
+
+
+def storage_of(project: Project) -> Storage:
+    """Return what is kept of a project's conversations."""
+    return Storage(project.settings.get("storage") or Storage.STORE)
+
+
+def project_for(principal: Principal) -> Project:
+    """
+    Return where a caller's conversations are kept.
+
+    Raises NotFound for a project deleted a moment ago, Forbidden (`storage_disabled`) for one that keeps none.
+    """
+    projects = Project.objects.in_organization(principal.organization_id).present()
+    project: Project | None = projects.filter(pk=principal.project_id).first()
+    if project is None:
+        raise NotFound("The project is gone.", code="project_not_found")
+    if storage_of(project) is Storage.NONE:
+        raise Forbidden("This project keeps no conversations.", code="storage_disabled")
+    return project
+
+
+@transaction.atomic
+def create_conversation(
+    *,
+    principal: Principal,
+    title: str = "",
+    model: str = "",
+    metadata: dict[str, Any] | None = None,
+    referrer: str = "",
+    chat_project: ChatProject | None = None,
+    items: Sequence[NewItem] = (),
+) -> Conversation:
+    """
+    Make a conversation of the caller's, with its first items.
+
+    Without a title it gets one of the first message. Raises Conflict (`too_many_conversations`) when its
+    project has as many as its settings allow, and what `project_for` does.
+    """
+    project = project_for(principal)
+    _check_room(project)
+    conversation = Conversation.objects.create(
+        organization_id=principal.organization_id,
+        project=project,
+        user=User(pk=principal.owner_id) if principal.owner_id else None,
+        chat_project=chat_project,
+        title=title if storage_of(project) is Storage.STORE else "",
+        has_given_title=bool(title),
+        model=model,
+        metadata=metadata or {},
+        referrer=referrer,
+    )
+    branch = Branch.objects.create(organization_id=principal.organization_id, conversation=conversation)
+    conversation.active_branch = branch
+    conversation.save(update_fields=["active_branch"])
+    conversation.project = project
+    if items:
+        write_items(conversation, items)
+    return conversation
+
+
+def _check_room(project: Project) -> None:
+    limit = project.settings.get("max_conversations")
+    if limit is None:
+        return
+    # The lock makes two that are made at once take turns.
+    Project.objects.in_organization(project.organization_id).select_for_update(no_key=True).get(pk=project.pk)
+    if Conversation.objects.in_project(project.pk).count() >= limit:
+        raise Conflict(
+            f"The project may have {limit} conversations at most. Delete some.", code="too_many_conversations"
+        )
+
+
+def lock(conversation: Conversation) -> Conversation:
+    """
+    Return the conversation as it is now, locked until the transaction ends, to be written to.
+
+    Raises NotFound if it was deleted a moment ago, Conflict (`conversation_locked`, worth another try)
+    while a turn holds it.
+    """
+    found = lock_row(conversation)
+    if found.is_taken(timezone.now()):
+        raise locked()
+    return found
+
+
+def lock_row(conversation: Conversation) -> Conversation:
+    """As `lock`, also while a turn holds it."""
+    rows = Conversation.objects.in_organization(conversation.organization_id).filter(pk=conversation.pk)
+    locking = rows.select_related("active_branch", "project").select_for_update(no_key=True, of=("self",))
+    found: Conversation | None = locking.first()
+    if found is None:
+        raise not_found()
+    return found
+
+
+def not_found() -> NotFound:
+    """Return what is said of a conversation that is not there, or not for the caller."""
+    return NotFound("There is no such conversation.", code="conversation_not_found", param="conversation")
+
+
+def locked() -> Busy:
+    """Return what is said while a turn holds a conversation."""
+    return Busy(
+        "An answer is being written to this conversation. Try again when it is done.",
+        code="conversation_locked",
+        retry_after=RETRY_SECONDS,
+    )
+
+
+@transaction.atomic
+def append_items(*, conversation: Conversation, items: Sequence[NewItem]) -> list[Item]:
+    """Add items at the end of the active branch. Raises what `lock` does."""
+    return write_items(lock(conversation), items)
+
+
+def write_items(conversation: Conversation, items: Sequence[NewItem]) -> list[Item]:
+    """Add items to a conversation that the transaction has locked or made. Its `project` should be read along."""
+    branch = conversation.branch
+    keeps_text = storage_of(conversation.project) is Storage.STORE
+    rows = [
+        _row(conversation, branch, branch.last_sequence + number, item, keeps_text=keeps_text)
+        for number, item in enumerate(items, start=1)
+    ]
+    Item.objects.bulk_create(rows)
+    count = len(rows)
+    Branch.objects.in_organization(branch.organization_id).filter(pk=branch.pk).update(
+        last_sequence=F("last_sequence") + count, item_count=F("item_count") + count
+    )
+    branch.last_sequence += count
+    branch.item_count += count
+    conversation.updated_at = timezone.now()
+    if not conversation.title and keeps_text:
+        conversation.title = title_from(rows)
+    conversation.save(update_fields=["updated_at", "title"])
+    return rows
+
+
+def remove_items(conversation: Conversation, items: Sequence[Item]) -> None:
+    """Delete items of a conversation that the transaction has locked. Numbers are not given again."""
+    for branch in Branch.objects.in_organization(conversation.organization_id).filter(conversation=conversation):
+        segments = segments_of(branch)
+        on_path = sum(1 for item in items if any(segment.holds(item) for segment in segments))
+        own = sum(1 for item in items if item.branch_id == branch.pk)
+        if on_path:
+            branch.item_count -= on_path
+            branch.deleted_count += own
+            branch.save(update_fields=["item_count", "deleted_count"])
+    Item.objects.in_organization(conversation.organization_id).filter(pk__in=[item.pk for item in items]).delete()
+    conversation.updated_at = timezone.now()
+    conversation.save(update_fields=["updated_at"])
+
+
+def _row(conversation: Conversation, branch: Branch, sequence: int, item: NewItem, *, keeps_text: bool) -> Item:
+    data = item.data if keeps_text else _without_text(item.data)
+    return Item(
+        public_id=new_item_id(item.type),
+        organization_id=conversation.organization_id,
+        conversation=conversation,
+        branch=branch,
+        sequence=sequence,
+        type=item.type,
+        role=item.role,
+        status=item.status,
+        data=data,
+        metadata=item.metadata,
+        text=text_of(data),
+        tokens=tokens_of(item.data),
+        model=item.model,
+        usage=item.usage,
+        request_id=item.request_id,
+    )
+
+
+def _without_text(data: dict[str, Any]) -> dict[str, Any]:
+    """What is left where only metadata is kept: the shape, and which call an output belongs to."""
+    empty: dict[type, Any] = {list: [], dict: {}, str: ""}
+    return {name: value if name == "call_id" else empty.get(type(value), value) for name, value in data.items()}
+
+
+def delete_conversations(rows: ConversationQuerySet) -> int:
+    """Delete conversations with all that is in them and return how many. Turns that run meanwhile store nothing."""
+    deleted = 0
+    while ids := list(rows.order_by("pk").values_list("pk", flat=True)[:_DELETE_AT_ONCE]):
+        deleted += _delete(rows.model.objects.filter(pk__in=ids))
+    return deleted
+
+
+_DELETE_AT_ONCE = 100
+
+
+@transaction.atomic
+def _delete(rows: ConversationQuerySet) -> int:
+    # Locked before their items, as those who write do.
+    ids = list(rows.order_by("pk").select_for_update().values_list("pk", flat=True))
+    Item.objects.filter(conversation_id__in=ids)._raw_delete(using=rows.db)
+    count, by_model = rows.filter(pk__in=ids).delete()
+    return by_model.get(Conversation._meta.label, 0) if count else 0

@@ -1,0 +1,133 @@
+"""
+A turn: somebody says something, a model answers, and both are stored once, together.
+
+While it runs the turn holds the conversation by a lease that its process renews. So two turns never
+mix, and a process that dies leaves nothing behind but a lease that ends.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from apps.conversations.content import NewItem
+from apps.conversations.models import Conversation, Item
+from apps.conversations.paths import newest
+from apps.conversations.services import lock_row, locked, not_found, project_for, remove_items, write_items
+from apps.core.errors import Conflict, NotFound
+from apps.organizations.principal import Principal
+
+# Messages a model is given at most, however short they are.
+MAX_HISTORY = 1000
+
+
+class History(NamedTuple):
+    """
+    What was said before, the oldest first, as far as it fits. `is_cut`: older items did not.
+
+    `summary` tells of those.
+    """
+
+    items: list[Item]
+    is_cut: bool
+    summary: str
+
+
+def find(principal: Principal, public_id: str) -> Conversation:
+    """Return a conversation of the caller's. Raises NotFound, and what `project_for` does."""
+    project = project_for(principal)
+    rows = Conversation.objects.visible_to(principal).with_branch()
+    conversation: Conversation | None = rows.with_public_id(public_id)
+    if conversation is None:
+        raise not_found()
+    conversation.project = project
+    return conversation
+
+
+def take(conversation: Conversation, turn_id: str) -> None:
+    """
+    Hold a conversation for a turn. Raises Conflict: `conversation_locked` while another turn does,
+    `conversation_archived` for one that can only be read.
+    """
+    if conversation.is_archived:
+        raise Conflict("The conversation is archived. Take it out of the archive first.", code="conversation_archived")
+    now = timezone.now()
+    free = Q(turn_expires_at=None) | Q(turn_expires_at__lte=now)
+    rows = Conversation.objects.in_organization(conversation.organization_id).filter(free, pk=conversation.pk)
+    if not rows.update(turn_id=turn_id, turn_expires_at=now + _lease()):
+        raise locked()
+
+
+def renew(conversation: Conversation, turn_id: str) -> None:
+    """Hold it longer. Does nothing when the turn lost it."""
+    rows = Conversation.objects.in_organization(conversation.organization_id)
+    rows.filter(pk=conversation.pk, turn_id=turn_id).update(turn_expires_at=timezone.now() + _lease())
+
+
+def release(conversation: Conversation, turn_id: str) -> None:
+    """Let go of a conversation without storing anything."""
+    rows = Conversation.objects.in_organization(conversation.organization_id)
+    rows.filter(pk=conversation.pk, turn_id=turn_id).update(turn_id="", turn_expires_at=None)
+
+
+def _lease() -> datetime.timedelta:
+    return datetime.timedelta(seconds=settings.TURN_LEASE_SECONDS)
+
+
+def history_of(conversation: Conversation, budget: int) -> History:
+    """
+    Return the newest items that `budget` tokens hold. Cost depends on the budget, not on the conversation's length.
+
+    Whole turns fall out, the oldest first, so that what is left begins with a person's message and no
+    output is without its call.
+    """
+    items: list[Item] = []
+    spent, is_cut = 0, False
+    for item in newest(conversation.branch):
+        if spent + item.tokens > budget or len(items) >= MAX_HISTORY:
+            is_cut = True
+            break
+        spent += item.tokens
+        items.append(item)
+    items.reverse()
+    if is_cut:
+        start = next((i for i, item in enumerate(items) if item.type == "message" and item.role == "user"), len(items))
+        items = items[start:]
+    return History(items, is_cut, conversation.summary if is_cut else "")
+
+
+@transaction.atomic
+def finish(
+    conversation: Conversation,
+    turn_id: str,
+    items: Sequence[NewItem],
+    *,
+    model: str = "",
+    instead_of: Sequence[Item] = (),
+) -> list[Item]:
+    """
+    Store what was said in a turn and let go of the conversation, in one transaction: all of it or nothing.
+
+    `instead_of`: a broken-off answer to the same question, which goes. A turn that lost its hold adds
+    its items all the same, after whatever was stored meanwhile. Returns nothing for a conversation
+    deleted meanwhile.
+    """
+    try:
+        held = lock_row(conversation)
+    except NotFound:
+        return []
+    if instead_of:
+        remove_items(held, instead_of)
+    stored = write_items(held, items)
+    if held.turn_id == turn_id:
+        held.turn_id, held.turn_expires_at = "", None
+    if model and not held.model:
+        held.model = model
+    held.save(update_fields=["turn_id", "turn_expires_at", "model"])
+    return stored
