@@ -15,9 +15,9 @@ from apps.conversations.models import Branch, ChatProject, Conversation, Convers
 from apps.conversations.paths import segments_of
 from apps.conversations.titles import title_from
 from apps.core.errors import Busy, Conflict, Forbidden, NotFound
+from apps.organizations.organization_settings import Storage
 from apps.organizations.principal import Principal
 from apps.projects.models import Project
-from apps.projects.project_settings import Storage
 
 # Seconds a client is asked to wait while somebody else's turn runs.
 RETRY_SECONDS = 1.0
