@@ -47,10 +47,34 @@ def test_a_name_that_is_a_formula_is_only_text(admin_client: Client):
 
 @pytest.mark.parametrize(
     ("value", "cell"),
-    [("=1", "'=1"), ("+1", "'+1"), ("-1", "'-1"), ("@a", "'@a"), ("\tb", "'\tb"), ("a", "a"), (-1, -1)],
+    [("=1", "'=1"), ("+1", "'+1"), ("-1", "'-1"), ("@a", "'@a"), ("\tb", "'\tb"), ("a", "a"), (-1, -1), ("'a", "''a")],
 )
 def test_cells_begin_no_formula(value: object, cell: object):
     assert harmless(value) == cell
+
+
+def test_files_have_the_names_of_fields_and_more_than_the_list(admin_client: Client):
+    rows = fill(1)
+    organization, membership = rows["organizations.Organization"], rows["organizations.Membership"]
+    url = address("organizations.Membership", "changelist") + "export/json/"
+    [listed] = [each for each in json.loads(admin_client.get(url).content) if each["user"] == membership.user_id]
+    assert listed | {"role": "owner"} == listed
+    assert (listed["organization"], listed["organization_name"]) == (organization.public_id, str(organization))
+    assert listed["user_name"] == "user1@example.com"
+    url = address("usage.UsageRecord", "changelist") + "export/csv/"
+    header, cells = csv.reader(io.StringIO(admin_client.get(url).content.decode()))
+    record = dict(zip(header, cells, strict=True))
+    assert {name: record[name] for name in ("organization", "user", "state", "prompt_tokens", "is_stream")} == {
+        "organization": str(organization),
+        "user": "user1@example.com",
+        "state": "completed",
+        "prompt_tokens": "7",
+        "is_stream": "false",
+    }
+    url = address("audit.AuditEvent", "changelist") + "export/json/"
+    [event] = [each for each in json.loads(admin_client.get(url).content) if each["target_id"] == "target_1"]
+    assert (event["action"], event["actor_label"], event["details"]) == ("user.added", "user1@example.com", {})
+    assert "request_id" in event
 
 
 def test_a_stranger_and_another_format_get_nothing(client: Client, admin_client: Client):

@@ -28,6 +28,8 @@ class ModelNames(forms.CharField):
         return "\n".join(value) if isinstance(value, list) else value
 
     def to_python(self, value: Any) -> Any:
+        if isinstance(value, list):  # of a file that is imported
+            return value
         names = [line.strip() for line in (super().to_python(value) or "").splitlines()]
         return [name for name in names if name] or None
 

@@ -32,6 +32,7 @@ class TenantRateLimitAdmin(ScopedMixin, RateLimitAdmin):
 
     form = ProjectLimitForm
     autocomplete_fields = ("project",)
+    search_by = {mark: lookups for mark, lookups in RateLimitAdmin.search_by.items() if mark != "org_"}
     _where = ("project", "model")
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
