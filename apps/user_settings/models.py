@@ -34,6 +34,7 @@ class UserSettings(models.Model):
 
     class Meta:
         verbose_name = verbose_name_plural = "user settings"
+        indexes = [models.Index(fields=["-updated_at"], name="user_settings_updated_idx")]
 
     def __str__(self) -> str:
         return f"settings of {self.user_id}"

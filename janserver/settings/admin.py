@@ -47,6 +47,7 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _item("Users", "person", "accounts_user_changelist"),
                     _item("Invitations", "outgoing_mail", "accounts_invitation_changelist"),
+                    _item("User settings", "tune", "user_settings_usersettings_changelist"),
                     _item("Organizations", "apartment", "organizations_organization_changelist"),
                     _item("Members", "group", "organizations_membership_changelist"),
                     _item("Invites", "mail", "organizations_invite_changelist"),

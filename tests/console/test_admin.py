@@ -49,6 +49,7 @@ from apps.projects.models import (
 from apps.quotas.models import RateLimit
 from apps.sso.models import IdentityProvider, SSODomain
 from apps.usage.models import State, UsageRecord
+from apps.user_settings.models import UserSettings
 from tests.audit.tampering import without_triggers
 from tests.console.conftest import SIGN_IN
 
@@ -62,6 +63,7 @@ NO_ADD = {
     "socialaccount.SocialAccount",
     "mfa.Authenticator",
     "accounts.Invitation",
+    "user_settings.UserSettings",
 }
 ADMIN_POLICY = {"script-src 'self' 'unsafe-eval'", "style-src 'self' 'unsafe-inline'", "img-src 'self' data:"}
 
@@ -160,7 +162,13 @@ def ways_in(user: User, number: int) -> tuple[Any, ...]:
     invitation = Invitation.objects.create(
         email=f"newcomer{number}@example.com", token_digest=f"of-{number}", sent_at=now, expires_at=now, invited_by=user
     )
-    return session, email, account, factor, invitation
+    return session, email, account, factor, invitation, chosen_by(user)
+
+
+def chosen_by(user: User) -> UserSettings:
+    profile = {"base_style": "Concise", "custom_instructions": "private-wish", "more_about_you": "private-fact"}
+    saved = {"profile_settings": profile, "preferences": {"theme": "private-theme"}, "enable_tools": False}
+    return UserSettings.objects.create(user=user, saved=saved)
 
 
 def single_sign_on(organization: Organization, number: int) -> tuple[Any, ...]:
@@ -204,6 +212,7 @@ def test_a_search_finds_and_misses(admin_client: Client, label: str):
         "account.EmailAddress": "USER1@exam",
         "socialaccount.SocialAccount": "user1@",
         "mfa.Authenticator": "user1@",
+        "user_settings.UserSettings": "user1@",
         "organizations.Organization": "user1@",
         "organizations.Membership": "user1@",
         "organizations.Invite": "guest1@",
@@ -269,6 +278,26 @@ def test_no_page_shows_what_is_in_a_second_factor_or_which_session_it_is(admin_c
         for url in (address(label, "changelist"), address(label, "change", rows[label].pk))
     ]
     assert all("sealed-totp-secret" not in page and "session-1" not in page for page in pages)
+
+
+def test_no_page_shows_what_people_wrote_about_themselves(admin_client: Client):
+    row, label = fill(1)["user_settings.UserSettings"], "user_settings.UserSettings"
+    shown, one = (
+        admin_client.get(url).content.decode()
+        for url in (address(label, "changelist"), address(label, "change", row.pk))
+    )
+    assert "private-" not in shown + one
+    assert "Concise" in shown
+    assert "custom_instructions: 12 characters, more_about_you: 12 characters" in one
+    assert "theme" in one
+
+
+def test_a_users_page_leads_to_its_settings(admin_client: Client):
+    fill(2)
+    row = fill(1)["user_settings.UserSettings"]
+    answer = admin_client.get(reverse("admin:accounts_user_settings", args=[row.pk]), follow=True)
+    assert answer.redirect_chain == [(f"{address('user_settings.UserSettings', 'changelist')}?q={row.pk}", 302)]
+    assert list(answer.context["cl"].result_list) == [row]
 
 
 @pytest.mark.parametrize("label", REGISTERED)

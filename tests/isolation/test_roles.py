@@ -22,6 +22,7 @@ FOR_PEOPLE = {
     ("POST", "/v1/organization"), ("POST", "/v1/organization/leave"), ("POST", "/v1/organization/transfer"),
     ("POST", "/v1/organization/invites/{invite_id}/accept"), ("POST", "/v1/organization/invites/{invite_id}/decline"),
     ("GET", "/metrics"), ("POST", "/v1/auth/upgrade"),
+    *((method, "/v1/users/me/settings") for method in ("GET", "POST", "PATCH")),
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.debug import sensitive_post_parameters
 from unfold.contrib.filters.admin import RadioFilter
@@ -177,6 +178,7 @@ class UserAdmin(DjangoUserAdmin, AuditedAdmin):  # type: ignore[misc]  # as Djan
     actions_row = ("act_as",)
     actions_detail = (
         "act_as",
+        "settings",
         {
             "title": "Actions",
             "items": ["enable_one", "disable_one", "sign_out_one", "require_password_change_one", "reset_mfa_one"],
@@ -264,6 +266,11 @@ class UserAdmin(DjangoUserAdmin, AuditedAdmin):  # type: ignore[misc]  # as Djan
     @action(description="Act as", permissions=["change"], url_path="act-as")
     def act_as(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return redirect("act_as", self._only(object_id).get().pk)
+
+    @action(description="Settings", permissions=["view"], url_path="settings")
+    def settings(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        user = self._only(object_id).get()
+        return redirect(reverse("admin:user_settings_usersettings_changelist", query={"q": user.pk}))
 
     @action(description="Enable", permissions=["change"], url_path="enable")
     def enable_one(self, request: HttpRequest, object_id: str) -> HttpResponse | None:
