@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +16,7 @@ from tests.api_keys.conftest import Caller, join, sign_up
 from tests.api_keys.conftest import ada as ada
 from tests.api_keys.conftest import eve as eve
 from tests.api_keys.conftest import guest as guest
+from tests.parts.once import made_once
 
 
 @dataclass
@@ -76,9 +79,15 @@ def make_team(prefix: str = "") -> Team:
     return Team(organization, Member(owner.user, owner.secret, place=organization), **people)
 
 
+@pytest.fixture(scope="module")
+def _team(django_db_setup: None, django_db_blocker: Any) -> Iterator[Team]:
+    with made_once(django_db_blocker, make_team) as made:
+        yield made
+
+
 @pytest.fixture
-def team(db: None) -> Team:
-    return make_team()
+def team(_team: Team, db: None) -> Team:
+    return copy.deepcopy(_team)
 
 
 @pytest.fixture

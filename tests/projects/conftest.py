@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from apps.organizations.models import Membership, Organization
 from apps.organizations.roles import ProjectRole, Role, Scope
 from apps.projects.models import Project, ProjectMembership
 from tests.api_keys.conftest import Caller, guest, join, sign_up
+from tests.parts.once import made_once
 
 __all__ = ["guest"]
 
@@ -73,9 +75,15 @@ class InAcme(Caller):
         return super().call(method, path, body, OpenAI_Organization=self.organization_id, **headers)
 
 
+@pytest.fixture(scope="module")
+def _acme(django_db_setup: None, django_db_blocker: Any) -> Iterator[Acme]:
+    with made_once(django_db_blocker, Acme) as made:
+        yield made
+
+
 @pytest.fixture
-def acme(db: None) -> Acme:
-    return Acme()
+def acme(_acme: Acme, db: None) -> Acme:
+    return copy.deepcopy(_acme)
 
 
 @pytest.fixture
