@@ -68,7 +68,7 @@ def table(text: str, number: int) -> list[list[str]]:
 
 def day(days_ago: int) -> str:
     when = _midnight() - days_ago * DAY
-    return f"{when.day} {when:%b %Y}"
+    return f"{when.day} {when:%b}"
 
 
 def test_ones_own_usage_is_told_by_model_and_by_day(ada: Caller, page: Client, acme: Organization):
