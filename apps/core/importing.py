@@ -19,7 +19,7 @@ from django.contrib import messages
 from django.core import signing
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
-from django.db import DataError, IntegrityError, transaction
+from django.db import DataError, IntegrityError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -129,8 +129,8 @@ class Run:
             problems = refusal.problems
         except AppError as refusal:
             problems = [f"{refusal.param}: {refusal.message}" if refusal.param in self._kinds else refusal.message]
-        except (IntegrityError, DataError):
-            problems = ["Something else there is in its way. Look at the list for a row like this one."]
+        except (IntegrityError, DataError, OperationalError):  # somebody else was faster, a value too large, a deadlock
+            problems = ["Something else is in its way. Look at the list for a row like this one, or try again."]
         return Outcome(row.number, What.REFUSED, shortened(name), [shortened(each, _LONGEST) for each in problems])
 
     def _taken(self, row: Row) -> Outcome:
@@ -313,7 +313,7 @@ class ImportMixin(OperatorAdmin):
 
 def _counted(outcomes: list[Outcome]) -> str:
     """Return how many rows of each kind there are, in words."""
-    words = {What.CREATE: "created", What.UPDATE: "changed", What.UNCHANGED: "unchanged", What.REFUSED: "with errors"}
+    words = {What.CREATE: "new", What.UPDATE: "changed", What.UNCHANGED: "unchanged", What.REFUSED: "with errors"}
     counts = {what: sum(outcome.what is what for outcome in outcomes) for what in words}
     return ", ".join(f"{count} {words[what]}" for what, count in counts.items() if count)
 
