@@ -9,28 +9,25 @@ from drf_spectacular.utils import OpenApiExample
 
 from apps.user_settings.shape import GivenSettings, Settings
 
-
-def _schema_of(kind: type[msgspec.Struct]) -> dict[str, Any]:
-    """Return a struct's JSON Schema with all parts in place."""
-    _, parts = msgspec.json.schema_components([kind], ref_template="{name}")
-
-    def inlined(value: Any) -> Any:
-        if isinstance(value, list):
-            return [inlined(each) for each in value]
-        if not isinstance(value, dict):
-            return value
-        plain = {name: inlined(each) for name, each in value.items() if name not in ("$ref", "title", "required")}
-        return {**inlined(parts[value["$ref"]]), **plain} if "$ref" in value else plain
-
-    schema: dict[str, Any] = inlined(parts[kind.__name__])
-    return schema
+_REF = "#/components/schemas/{name}"
+GIVEN = {"$ref": _REF.format(name="GivenSettings")}
+ANSWER = {"$ref": _REF.format(name="UserSettings")}
 
 
-GIVEN = _schema_of(GivenSettings)
-GIVEN["additionalProperties"] = False
-ANSWER = _schema_of(Settings)
-ANSWER["properties"] = {"id": {"type": "string"}, "user_id": {"type": "string"}, **ANSWER["properties"]}
-ANSWER["required"] = list(ANSWER["properties"])
+def add_schemas(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Postprocessing hook of drf-spectacular."""
+    _, schemas = msgspec.json.schema_components([GivenSettings, Settings], ref_template=_REF)
+    for schema in schemas.values():
+        for field in schema.get("properties", {}).values():
+            field.pop("default", None)  # what is not sent stays as it is, which is something else
+    settings = schemas.pop("Settings")
+    ids = {name: {"type": "string"} for name in ("id", "user_id")}
+    answer = {**settings, "title": "UserSettings", "properties": {**ids, **settings["properties"]}}
+    schemas["UserSettings"] = {**answer, "required": list(answer["properties"])}
+    components = {**result["components"]["schemas"], **schemas}
+    result["components"]["schemas"] = dict(sorted(components.items()))
+    return result
+
 
 _USER = "4Xn0b1Jq8sT2vW5yZ7aC9dE3"
 _IDS = {"id": f"settings_{_USER}", "user_id": f"user_{_USER}"}

@@ -23,6 +23,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "apps.chat.openapi.add_inference",
+        "apps.user_settings.openapi.add_schemas",
     ],
     "TAGS": [
         {"name": "Inference", "description": "Calls to models, in OpenAI's shapes."},
