@@ -286,7 +286,9 @@ def test_no_page_shows_what_people_wrote_about_themselves(admin_client: Client):
         admin_client.get(url).content.decode()
         for url in (address(label, "changelist"), address(label, "change", row.pk))
     )
-    assert "private-" not in shown + one
+    files = [admin_client.get(address(label, "export", kind)).content.decode() for kind in ("csv", "json")]
+    assert "private-" not in "".join([shown, one, *files])
+    assert all("Concise" in file for file in files)
     assert "Concise" in shown
     assert "custom_instructions: 12 characters, more_about_you: 12 characters" in one
     assert "theme" in one
