@@ -51,6 +51,7 @@ v1: list[URLPattern | URLResolver] = [
     path("organization/", include(of_an_organization)),
     path("organization/<org:org_id>/", include(of_an_organization)),
     path("projects/", include(project_urls)),
+    path("", include("apps.conversations.chat_project_urls")),
     path("", include("apps.catalog.urls")),
     path("", include("apps.health.urls")),
 ]

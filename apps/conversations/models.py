@@ -72,6 +72,9 @@ class ChatProjectQuerySet(OwnedQuerySet):
         """Those that were not deleted."""
         return self.filter(deleted_at=None)
 
+    def archived(self, is_archived: bool) -> Self:
+        return self.filter(archived_at__isnull=not is_archived)
+
 
 class ChatProject(OwnedModel):
     """
@@ -150,6 +153,11 @@ class Conversation(OwnedModel):
     @property
     def is_archived(self) -> bool:
         return self.archived_at is not None
+
+    @property
+    def folder(self) -> ChatProject | None:
+        """The chat project it is in, none from the moment that one is deleted. Read along by `with_branch`."""
+        return self.chat_project if self.chat_project and self.chat_project.deleted_at is None else None
 
     @property
     def branch(self) -> Branch:

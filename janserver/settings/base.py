@@ -191,6 +191,7 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "apps.accounts.tasks.*": {"queue": "default"},
     "apps.catalog.tasks.*": {"queue": "default"},
+    "apps.conversations.tasks.*": {"queue": "default"},
     "apps.idempotency.tasks.*": {"queue": "default"},
     "apps.organizations.tasks.*": {"queue": "default"},
     "apps.projects.tasks.*": {"queue": "default"},
@@ -202,6 +203,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {} if REDIS_URL else {"polling
 CELERY_BEAT_SCHEDULE = {
     "tidy-accounts": {"task": "apps.projects.tasks.tidy_accounts", "schedule": 600.0},
     "purge-projects": {"task": "apps.projects.tasks.purge_deleted_projects", "schedule": 3600.0},
+    "purge-chat-projects": {"task": "apps.conversations.tasks.purge_chat_projects", "schedule": 3600.0},
     "expire-invites": {"task": "apps.projects.tasks.expire_invites", "schedule": 300.0},
     "purge-organizations": {"task": "apps.organizations.tasks.purge", "schedule": 3600.0},
     "purge-idempotency-records": {"task": "apps.idempotency.tasks.purge_records", "schedule": 600.0},

@@ -362,6 +362,19 @@ USAGE = [
 _EVENTS = {"after": "audit_event", "before": "audit_event", "project_ids": "project", "actor_ids": "member"}
 AUDIT_LOGS = [organization("GET", "/audit_logs", Scope.AUDIT_LOGS_READ, "admin", query=_EVENTS)]
 
+_CHAT_PROJECT = {"project_id": "chat_project"}
+CHAT_PROJECTS = [
+    own(
+        "GET", "projects", Scope.CONVERSATIONS_READ, "viewer", query={"after": "chat_project", "before": "chat_project"}
+    ),
+    own("POST", "projects", Scope.CONVERSATIONS_WRITE, "member", body={"name": "new"}, answers=201),
+    own("GET", "projects/{project_id}", Scope.CONVERSATIONS_READ, "viewer", ids=_CHAT_PROJECT),
+    *(
+        own(method, "projects/{project_id}", Scope.CONVERSATIONS_WRITE, "member", ids=_CHAT_PROJECT, body=body)
+        for method, body in (("POST", {"name": "renamed"}), ("PATCH", {"instruction": "changed"}), ("DELETE", None))
+    ),
+]
+
 OF_ORGANIZATIONS = [
     *ORGANIZATIONS,
     *MEMBERS,
@@ -377,5 +390,5 @@ OF_ORGANIZATIONS = [
     *USAGE,
     *AUDIT_LOGS,
 ]
-DJANGO = [*ROOT, *PLATFORM, *SIGN_IN, *USER_SETTINGS, *API_KEYS, *OF_ORGANIZATIONS]
+DJANGO = [*ROOT, *PLATFORM, *SIGN_IN, *USER_SETTINGS, *API_KEYS, *CHAT_PROJECTS, *OF_ORGANIZATIONS]
 TABLE = [*DJANGO, *INFERENCE, *WEBSOCKETS]

@@ -21,6 +21,7 @@ from apps.api_keys.tokens import KeyKind
 from apps.audit.models import AuditEvent
 from apps.audit.services import SYSTEM, Action, record
 from apps.catalog.models import Model, ModelAlias, Provider, ProviderKind, Route
+from apps.conversations.models import ChatProject
 from apps.organizations.models import (
     CustomRole,
     Group,
@@ -372,4 +373,13 @@ def _sso_domain(tenant: Tenant) -> SSODomain:
     return SSODomain.objects.create(
         organization=tenant.organization, provider=tenant.row("identity_provider"), is_required=False,
         domain=f"{tenant.mark}.{tenant.name}.example",
+    )  # fmt: skip
+
+
+@makes("chat_project")
+def _chat_project(tenant: Tenant) -> ChatProject:
+    """The owner's own, in the project its token acts in."""
+    return ChatProject.objects.create(
+        organization=tenant.organization, project=tenant.row("default_project"), user=tenant.owner,
+        name=tenant.text("folder"), instruction=tenant.text("instruction"),
     )  # fmt: skip

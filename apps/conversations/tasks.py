@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+import logging
+
+from celery import shared_task
+
+from apps.conversations import chat_project_services
+
+log = logging.getLogger("jan.conversations")
+
+
+@shared_task(name="apps.conversations.tasks.purge_chat_projects", ignore_result=True)  # type: ignore[untyped-decorator]  # no types
+def purge_chat_projects() -> None:
+    """Hourly: remove the chat projects whose time after deletion is up."""
+    if purged := chat_project_services.purge_chat_projects():
+        log.info("%d deleted chat projects were purged", purged)
