@@ -24,6 +24,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     base_url: str
     credential: str
+    context_length: int | None = None
 
 
 # An organization's own rows by its id, the platform's under None.
@@ -50,6 +51,7 @@ def load_table() -> Table:
             kind=route.provider.kind,
             base_url=route.provider.base_url.rstrip("/"),
             credential=credential,
+            context_length=route.model.context_length,
         )
         by_model[route.model_id] = target
         table.setdefault(route.model.organization_id, {})[route.model.model_id] = target

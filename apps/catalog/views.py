@@ -12,13 +12,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.catalog.models import Provider
+from apps.catalog.models import Capability, Provider
 from apps.catalog.queries import Listed, callable_models
 from apps.core.errors import NotFound
 from apps.organizations.permissions import HasScope, principal_of
 from apps.organizations.roles import Scope
 
-_MODEL = {
+_MODEL: dict[str, Any] = {
     "id": "meta/llama-3.3-70b",
     "object": "model",
     "created": 1763700000,
@@ -140,6 +140,30 @@ class ModelsView(CatalogView):
     )
     def get(self, request: Request) -> Response:
         return Response(_envelope([_render(listed) for listed in self.listed(request)]))
+
+
+# What every model can do in a conversation, because this server does it for them (seeds/004-chat-conversations.md).
+_CONVERSATIONAL = ["conversation_aware", "context_retention"]
+
+
+class ConversationModelsView(CatalogView):
+    @extend_schema(
+        operation_id="listConversationModels",
+        summary="List the models you can chat with in conversations",
+        tags=["Models"],
+        responses={200: ModelListSerializer},
+        examples=[
+            OpenApiExample(
+                "Models", value=_envelope([{**_MODEL, "capabilities": [*_MODEL["capabilities"], *_CONVERSATIONAL]}])
+            )
+        ],
+    )
+    def get(self, request: Request) -> Response:
+        chatting = [listed for listed in self.listed(request) if Capability.CHAT in listed.model.capabilities]
+        documents = [_render(listed) for listed in chatting]
+        for document in documents:
+            document["capabilities"] = [*document["capabilities"], *_CONVERSATIONAL]
+        return Response(_envelope(documents))
 
 
 class ModelView(CatalogView):

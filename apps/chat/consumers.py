@@ -23,6 +23,8 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from apps.api_keys.addresses import check_address
 from apps.api_keys.authentication import Credentials, credentials_of
 from apps.chat.http import error_event
+from apps.chat.keeping import accept, relay
+from apps.chat.wishes import Wish, read_wish
 from apps.core import logs
 from apps.core.errors import AppError, BadRequest, Conflict, Unauthenticated
 from apps.core.http.errors import unexpected
@@ -42,6 +44,8 @@ from apps.ratelimit.policy import Window
 SUBPROTOCOL = "jan"
 KEY_PREFIX = "jan-key."
 UNAUTHORIZED = 4401
+# The canonical path of the same call over HTTP.
+CALLED_AS = "/v1/chat/completions"
 
 
 class FrameSink:
@@ -120,23 +124,23 @@ class ChatConsumer(AsyncWebsocketConsumer):
     def _begin(self, message: dict[str, Any], principal: Principal) -> None:
         if self.is_answering:
             raise Conflict("An answer is still running. Wait for it, or cancel it.", code="answer_running")
-        document = {name: value for name, value in message.items() if name != "type"}
-        document["stream"] = True
+        asked = {name: value for name, value in message.items() if name != "type"}
+        document, wish = read_wish({**asked, "stream": True}, is_conversational=False)
         call = Call("chat/completions", document, msgspec.json.encode(document), principal.default_model)
         self.is_cancelled, self.is_answering = False, True
-        self.answer = asyncio.create_task(self._answer(call, principal))
+        self.answer = asyncio.create_task(self._answer(call, wish, principal))
 
     def _cancel(self) -> None:
         self.is_cancelled = True
         if self.exchange is not None:
             self.exchange.cancel()
 
-    async def _answer(self, call: Call, principal: Principal) -> None:
-        end = await self._answered(call, principal)
+    async def _answer(self, call: Call, wish: Wish | None, principal: Principal) -> None:
+        end = await self._answered(call, wish, principal)
         self.is_answering = False  # whoever reads the end may ask again at once
         await self.send(text_data=end)
 
-    async def _answered(self, call: Call, principal: Principal) -> str:
+    async def _answered(self, call: Call, wish: Wish | None, principal: Principal) -> str:
         """Send the answer's chunks and return the frame that ends it."""
         request_id = new_id("req")
         logs.request_id.set(request_id)
@@ -147,9 +151,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
             is_guest=principal.is_guest,
         )
         try:
-            windows = windows_of_call(self.runtime, principal, call, self.scope[SCOPE_ADDRESS])
+            windows = windows_of_call(self.runtime, principal, call, CALLED_AS, self.scope[SCOPE_ADDRESS])
             await self._count(windows, slot)
-            await self._relay(principal, call, request_id, windows)
+            await self._relay(principal, call, wish, request_id, windows)
             return '{"type":"done"}'
         except AppError as error:
             return '{"type":"cancelled"}' if self.is_cancelled else _error_frame(error)
@@ -158,13 +162,17 @@ class ChatConsumer(AsyncWebsocketConsumer):
         finally:
             await self.runtime.limiter.release(slot)
 
-    async def _relay(self, principal: Principal, call: Call, request_id: str, windows: Sequence[Window]) -> None:
+    async def _relay(
+        self, principal: Principal, call: Call, wish: Wish | None, request_id: str, windows: Sequence[Window]
+    ) -> None:
         gateway, charge = self.runtime.gateway, partial(self.runtime.limiter.charge, windows)
-        self.exchange = exchange = gateway.accept(principal, call, request_id=request_id, charge=charge)
+        exchange, turn = await accept(gateway, principal, call, wish, request_id=request_id, charge=charge)
+        self.exchange = exchange
         if self.is_cancelled:
             exchange.cancel()
+        sink = FrameSink(self)
         try:
-            await exchange.relay(FrameSink(self))
+            await (exchange.relay(sink) if turn is None else relay(exchange, sink, turn, request_id))
         finally:
             self.exchange = None
             gateway.release(exchange)

@@ -8,6 +8,9 @@ from typing import Any
 
 import msgspec
 
+from apps.chat.keeping import accept, complete, relay
+from apps.chat.turns import Turn
+from apps.chat.wishes import Wish
 from apps.core.errors import AppError
 from apps.core.http.errors import body_of, headers_of, status_of, unexpected
 from apps.gateway.calls import Call
@@ -53,6 +56,7 @@ async def serve(
     gateway: Gateway,
     principal: Principal,
     call: Call,
+    wish: Wish | None,
     *,
     request_id: str,
     charge: Callable[[int], None],
@@ -64,17 +68,17 @@ async def serve(
     """
     Answer one model call and return its status.
 
-    `charge` is told the tokens it used. `headers` gives the headers every answer carries, when the
-    answer starts. `keeps`: `send` takes the whole answer, whether or not its client stays. Raises
-    AppError while nothing has been sent.
+    `wish` is the conversation it is a turn of. `charge` is told the tokens it used. `headers` gives the
+    headers every answer carries, when the answer starts. `keeps`: `send` takes the whole answer, whether
+    or not its client stays. Raises AppError while nothing has been sent.
     """
-    exchange = gateway.accept(principal, call, request_id=request_id, charge=charge)
+    exchange, turn = await accept(gateway, principal, call, wish, request_id=request_id, charge=charge)
     left = asyncio.ensure_future(_until_left(receive))
     left.add_done_callback(lambda watcher: None if watcher.cancelled() else gateway.client_left(exchange))
     try:
         if call.stream:
-            return await _stream(exchange, EventSink(send, headers, keeps=keeps))
-        body = await exchange.complete()
+            return await _stream(exchange, EventSink(send, headers, keeps=keeps), turn, request_id)
+        body = await (exchange.complete() if turn is None else complete(exchange, turn, request_id))
         gateway.release(exchange)
         await send_json(send, 200, body, headers())
         return 200
@@ -83,9 +87,9 @@ async def serve(
         left.cancel()
 
 
-async def _stream(exchange: Exchange, sink: EventSink) -> int:
+async def _stream(exchange: Exchange, sink: EventSink, turn: Turn | None, request_id: str) -> int:
     try:
-        await exchange.relay(sink)
+        await (exchange.relay(sink) if turn is None else relay(exchange, sink, turn, request_id))
     except AppError as error:
         if not sink.has_started:
             raise

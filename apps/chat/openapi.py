@@ -70,6 +70,8 @@ _STREAM = {
     "stream": {"type": "boolean", "default": False, "description": "Answer as server-sent events."},
     "stream_options": {"type": "object", "properties": {"include_usage": {"type": "boolean"}}},
 }
+_CONVERSATION_ID = {"type": "string", "description": "Left out: a new conversation."}
+_INPUT = {"description": "Instead of `messages`: a text, or messages."}
 _CHAT_ANSWER = {
     "id": "chatcmpl-123",
     "object": "chat.completion",
@@ -122,12 +124,40 @@ def _operation(
     }
 
 
+_IN_CONVERSATION = {**_CHAT_ANSWER, "conversation_id": "conv_7hG2kQ9sXb4mN1pR5tV8wY3z"}
+
+
+def _conversational(name: str, summary: str) -> dict[str, Any]:
+    """A chat in a conversation: what was said before reaches the model, and the turn is stored."""
+    conversation = {"conversation_id": _CONVERSATION_ID, "input": _INPUT}
+    return _operation(
+        name,
+        summary,
+        _body([], {"messages": {"type": "array", "items": _MESSAGE}, **conversation, **_STREAM}),
+        _answer("chat.completion", id={"type": "string"}, choices=_CHOICES, conversation_id={"type": "string"}),
+        {
+            "A new conversation": {"model": "jan-demo", "input": "Hello!"},
+            "Its next turn": {**_HELLO, "conversation_id": "conv_7hG2kQ9sXb4mN1pR5tV8wY3z"},
+        },
+        _IN_CONVERSATION,
+    )
+
+
 INFERENCE_PATHS: dict[str, Any] = {
+    "/v1/conv/chat/completions": {"post": _conversational("createConversationTurn", "Chat in a conversation")},
+    "/v1/conv/mcp": {"post": _conversational("createConversationToolTurn", "Chat in a conversation, with tools")},
     "/v1/chat/completions": {
         "post": _operation(
             "createChatCompletion",
             "Chat",
-            _body(["messages"], {"messages": {"type": "array", "minItems": 1, "items": _MESSAGE}, **_STREAM}),
+            _body(
+                ["messages"],
+                {
+                    "messages": {"type": "array", "minItems": 1, "items": _MESSAGE},
+                    "conversation": {"description": "What it is a turn of: an id, `{id}`, or `{}` for a new one."},
+                    **_STREAM,
+                },
+            ),
             _answer("chat.completion", id={"type": "string"}, choices=_CHOICES),
             {"A question": _HELLO, "Streaming": {**_HELLO, "stream": True}},
             _CHAT_ANSWER,

@@ -165,6 +165,12 @@ class Conversation(OwnedModel):
         assert self.active_branch is not None  # made with the conversation, never deleted before it
         return self.active_branch
 
+    @property
+    def instruction(self) -> str:
+        """What its folder tells the model. Read along by `with_branch`."""
+        folder = self.chat_project
+        return folder.instruction if folder is not None and folder.deleted_at is None else ""
+
     def is_taken(self, now: datetime.datetime) -> bool:
         """Say whether a turn holds it."""
         return self.turn_expires_at is not None and self.turn_expires_at > now

@@ -17,6 +17,7 @@ from django.conf import settings
 from apps.api_keys.addresses import check_address
 from apps.api_keys.authentication import SCOPE_PRINCIPAL, credentials_of
 from apps.chat.http import Headers, Receive, Send, send_error, serve
+from apps.chat.wishes import CONVERSATION_PATHS, read_wish
 from apps.core import logs
 from apps.core.errors import AppError, MethodNotAllowed, RateLimited, ServiceUnavailable
 from apps.core.lifecycle import lifecycle
@@ -47,7 +48,7 @@ _access_log = logs.AccessLog(settings.LOG_FORMAT)
 Scope = dict[str, Any]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-INFERENCE = {f"/v1/{endpoint}": endpoint for endpoint in BODIES}
+INFERENCE = {f"/v1/{endpoint}": endpoint for endpoint in BODIES} | dict.fromkeys(CONVERSATION_PATHS, "chat/completions")
 # Routes that read the credential themselves: it may be one that opens nothing else, such as a refresh token.
 OWN_CREDENTIAL = frozenset(
     f"/v1/auth/{name}" for name in ("refresh-token", "refresh", "revoke", "logout", "validate", "validate-api-key")
@@ -169,15 +170,17 @@ class Edge:
 
     async def _call_model(self, principal: Principal, request: Request, receive: Receive, send: Send) -> None:
         body = await read_body(receive, request.headers, settings.MAX_JSON_BYTES)
-        call = Call(INFERENCE[request.path], parse_json(body), body, principal.default_model)
+        document, wish = read_wish(parse_json(body), is_conversational=request.path in CONVERSATION_PATHS)
+        call = Call(INFERENCE[request.path], document, body, principal.default_model)
         slot = _slot_of(principal, request.id) if call.stream else None
-        windows = windows_of_call(self._running, principal, call, logs.client_address.get() or "unknown")
+        windows = windows_of_call(self._running, principal, call, request.path, logs.client_address.get() or "unknown")
         await self._admit_to(request, windows, slot)
         try:
             request.status = await serve(
                 self._running.gateway,
                 principal,
                 call,
+                wish,
                 request_id=request.id,
                 charge=partial(self._running.limiter.charge, windows),
                 headers=request.answer_headers,

@@ -12,8 +12,12 @@ from apps.quotas.snapshot import Place
 from apps.ratelimit.policy import Caller, Window, windows_for
 
 
-def windows_of_call(runtime: Runtime, principal: Principal, call: Call, address: str) -> tuple[Window, ...]:
-    """Return the table's windows, and those set for the caller's organization, project and key. No query."""
+def windows_of_call(runtime: Runtime, principal: Principal, call: Call, path: str, address: str) -> tuple[Window, ...]:
+    """
+    Return the table's windows, and those set for the caller's organization, project and key. No query.
+
+    `path` is the canonical one that was called.
+    """
     # What a key's ephemeral ones use is used by it.
     place = Place(principal.organization_id, principal.project_id, principal.parent_key_id or principal.key_id)
     caller = Caller(
@@ -24,7 +28,7 @@ def windows_of_call(runtime: Runtime, principal: Principal, call: Call, address:
         has_own_limits=runtime.quotas.has_own(place.key_id),
     )
     model = _model_of(runtime.routing, principal.organization_id, call.model)
-    return windows_for("POST", f"/v1/{call.endpoint}", caller) + runtime.quotas.windows_of(place, model)
+    return windows_for("POST", path, caller) + runtime.quotas.windows_of(place, model)
 
 
 def _model_of(routing: Routing, organization_id: int, name: str) -> str:

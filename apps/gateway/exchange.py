@@ -85,6 +85,9 @@ class Exchange:
         self._first_token_ms: int | None = None
         self._waits_for_client = False
         self.client_gone = False
+        # How it ended and what it used, once it has.
+        self.state = State.OPEN
+        self.tokens = Tokens()
         self.started_at = self.active_at = time.monotonic()
         self.limit = self.started_at + settings.UPSTREAM_TOTAL_TIMEOUT
 
@@ -259,6 +262,7 @@ class Exchange:
 
     def _end(self, state: State, status: int, code: str, tokens: Tokens) -> None:
         self._scope = None  # nothing left to stop
+        self.state, self.tokens = state, tokens
         self._entry.end(
             state=state,
             status=status,

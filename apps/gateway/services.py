@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from django.conf import settings
 
-from apps.catalog.snapshot import Routing
+from apps.catalog.snapshot import Routing, Target
 from apps.core.errors import Forbidden, ServiceUnavailable
 from apps.core.ids import new_id
 from apps.core.lifecycle import lifecycle
@@ -35,15 +35,8 @@ class Gateway:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def accept(self, principal: Principal, call: Call, *, request_id: str, charge: Callable[[int], None]) -> Exchange:
-        """
-        Take responsibility for a call: from here on it is accounted for exactly once.
-
-        `charge` is told the tokens it used when it is settled.
-
-        Raises Forbidden, NotFound (`model_not_found`) or ServiceUnavailable; then nothing was
-        accepted. The caller runs the exchange and gives it back with `release`.
-        """
+    def route(self, principal: Principal, call: Call) -> Target:
+        """Return where a call goes. Raises Forbidden, NotFound (`model_not_found`) or ServiceUnavailable."""
         if lifecycle.draining:
             raise ServiceUnavailable("The server is restarting. Try again.", code="server_shutdown", retry_after=1)
         principal.require(Scope.INFERENCE)
@@ -55,6 +48,16 @@ class Gateway:
                 code="model_not_allowed",
                 param="model",
             )
+        return target
+
+    def accept(self, principal: Principal, call: Call, *, request_id: str, charge: Callable[[int], None]) -> Exchange:
+        """
+        Take responsibility for a call: from here on it is accounted for exactly once.
+
+        `charge` is told the tokens it used when it is settled. Raises what `route` does; then nothing
+        was accepted. The caller runs the exchange and gives it back with `release`.
+        """
+        target = self.route(principal, call)
         entry = self._journal.accept(
             Accepted(
                 usage_id=new_id("usage"),

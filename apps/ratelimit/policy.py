@@ -11,7 +11,14 @@ from typing import NamedTuple
 from django.conf import settings
 from limits import RateLimitItem, parse
 
-_INFERENCE = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/embeddings"})
+# What the limits of model calls are called, by the canonical path.
+_CALLING = {
+    "/v1/chat/completions": "inference",
+    "/v1/completions": "inference",
+    "/v1/embeddings": "inference",
+    "/v1/conv/chat/completions": "conversation",
+    "/v1/conv/mcp": "conversation",
+}
 
 
 class Caller(NamedTuple):
@@ -105,10 +112,11 @@ def _names_for(method: str, path: str, caller: Caller) -> list[str]:
         names.append("v1")
     if managing := organization_limit(path):
         names.append(managing)
-    if path in _INFERENCE and not caller.has_own_limits:
-        names.append("inference_guest" if caller.is_guest else "inference_user")
+    if path in _CALLING and not caller.has_own_limits:
+        kind = _CALLING[path]
+        names.append(f"{kind}_guest" if caller.is_guest else f"{kind}_user")
         if caller.key_id is not None:
-            names.append("inference_key")
+            names.append(f"{kind}_key")
     return names
 
 

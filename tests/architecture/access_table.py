@@ -92,7 +92,7 @@ ROOT = [
 PLATFORM = [
     *(public("GET", name) for name in ("healthz", "readyz", "version")),
     anybody("GET", "status"),
-    *(own("GET", name, Scope.MODELS_READ, "viewer") for name in ("models", "models/providers")),
+    *(own("GET", name, Scope.MODELS_READ, "viewer") for name in ("models", "models/providers", "conv/models")),
     *(
         own("GET", f"models/{name}{{model_id}}", Scope.MODELS_READ, "viewer", ids={"model_id": kind})
         for name, kind in (("", "model"), ("catalogs/", "model"))
