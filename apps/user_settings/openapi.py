@@ -16,7 +16,7 @@ ANSWER = {"$ref": _REF.format(name="UserSettings")}
 
 def add_schemas(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Postprocessing hook of drf-spectacular."""
-    _, schemas = msgspec.json.schema_components([GivenSettings, Settings], ref_template=_REF)
+    _types, schemas = msgspec.json.schema_components([GivenSettings, Settings], ref_template=_REF)
     for schema in schemas.values():
         for field in schema.get("properties", {}).values():
             field.pop("default", None)  # what is not sent stays as it is, which is something else
