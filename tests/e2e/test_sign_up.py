@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 import time
 import urllib.error
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -90,6 +92,57 @@ def test_somebody_signs_up_by_mail(server: Server, mailbox: Mailbox, browse: Cal
 
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_text("You are signed out.")).to_be_visible()
+
+
+def test_a_newcomer_makes_a_key_and_calls_a_model_with_it(
+    server: Server, mailbox: Mailbox, browse: Callable[..., Page]
+):
+    page = browse()
+    page.goto("/accounts/signup/")
+    page.get_by_label("E-mail").fill("newcomer@example.com")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Create account").click()
+    page.goto(link_in(text_of(mailbox.take("newcomer@example.com"))))
+    page.get_by_role("button", name="Yes, confirm it").click()
+    page.get_by_role("navigation", name="Your account").get_by_role("link", name="API keys").click()
+    page.get_by_role("link", name="Make a key").click()
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Confirm").click()
+    page.get_by_label("Name").fill("laptop")
+    page.get_by_role("button", name="Make the key").click()
+    expect(page.get_by_role("heading", name="The secret of laptop")).to_be_visible()
+
+    key, example = page.locator("#secret").inner_text(), page.locator("pre").last.inner_text()
+    assert f"curl {server.base_url}/v1/chat/completions" in example
+    body = json.loads(example.partition("-d '")[2].partition("'")[0])
+    assert body["model"] in {model["id"] for model in _models(server, key)}
+    body["model"] = "plain"  # others of the test's provider fail on purpose
+    answer = server.call("POST", "/v1/chat/completions", body, authorization=f"Bearer {key}")
+    assert (answer["model"], answer["choices"][0]["message"]["role"]) == (body["model"], "assistant")
+
+    limit = time.monotonic() + 40
+    page.goto("/accounts/usage/")
+    while page.get_by_role("row").count() == 0 and time.monotonic() < limit:
+        page.reload()
+    expect(page.get_by_role("row").nth(1)).to_contain_text(body["model"])
+
+    page.goto("/accounts/keys/")
+    page.get_by_role("link", name="Revoke laptop").click()
+    page.get_by_role("button", name="Revoke the key").click()
+    expect(page.get_by_text("laptop stops working everywhere within two seconds.")).to_be_visible()
+    limit = time.monotonic() + 2
+    while (listed := _models(server, key)) and time.monotonic() < limit:
+        pass
+    assert listed == []
+
+
+def _models(server: Server, key: str) -> list[dict[str, Any]]:
+    """The models that a key may call; none for a key that is not good."""
+    try:
+        listed: list[dict[str, Any]] = server.call("GET", "/v1/models", authorization=f"Bearer {key}")["data"]
+    except urllib.error.HTTPError as refusal:
+        return [] if refusal.code == 401 else [{"refused": refusal.code}]
+    return listed
 
 
 def test_an_operator_invites_somebody(mailbox: Mailbox, browse: Callable[..., Page]):
