@@ -141,7 +141,9 @@ async def replay(send: Send, answer: tuple[int, dict[str, str], bytes], own: Hea
     """Send a kept answer again and return its status."""
     status, kept, body = answer
     headers: Headers = [(name.encode(), value.encode("latin-1")) for name, value in kept.items()]
-    headers += [(b"content-length", b"%d" % len(body)), (b"idempotent-replayed", b"true"), *own]
+    if status != 204:
+        headers.append((b"content-length", b"%d" % len(body)))
+    headers += [(b"idempotent-replayed", b"true"), *own]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
     return status

@@ -23,6 +23,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "apps.chat.openapi.add_inference",
+        "apps.idempotency.openapi.add_header",
         "apps.user_settings.openapi.add_schemas",
     ],
     "TAGS": [

@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import httpx2
+import psycopg
 import pytest
 from openai import OpenAI
 
@@ -414,3 +415,22 @@ def test_a_stop_in_mid_call_leaves_no_second_call(provider: Provider):
         answer = httpx2.post(server.base_url + CHAT, content=content, headers=headers)
         assert told(answer) == (409, "idempotency_outcome_unknown", "false")
         assert len(asked(provider, body)) == 1
+
+
+def test_without_its_table_requests_with_a_key_are_refused_and_others_served(live_pg: Server, provider: Provider):
+    """Whoever cannot look whether it is the first time does nothing."""
+    key, body, other = live_pg.user_key(), hello(), hello()
+    table = "idempotency_idempotencyrecord"
+    with psycopg.connect(live_pg.env["DATABASE_URL"], autocommit=True) as database:
+        database.execute(f"ALTER TABLE {table} RENAME TO away")
+        try:
+            answers = [
+                httpx2.post(live_pg.base_url + CHAT, json=each, headers={"x-api-key": key, **more})
+                for each, more in ((body, {"idempotency-key": unique()}), (other, {}))
+            ]
+        finally:
+            database.execute(f"ALTER TABLE away RENAME TO {table}")
+    assert told(answers[0]) == (503, "service_unavailable", None)
+    assert answers[0].headers["retry-after"] == "2"
+    assert answers[1].status_code == 200
+    assert (len(asked(provider, body)), len(asked(provider, other))) == (0, 1)

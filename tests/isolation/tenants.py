@@ -22,6 +22,7 @@ from apps.audit.models import AuditEvent
 from apps.audit.services import SYSTEM, Action, record
 from apps.catalog.models import Model, ModelAlias, Provider, ProviderKind, Route
 from apps.conversations.models import ChatProject
+from apps.idempotency.models import IdempotencyRecord
 from apps.organizations.models import (
     CustomRole,
     Group,
@@ -352,6 +353,15 @@ def _usage_record(tenant: Tenant) -> UsageRecord:
         endpoint="chat/completions", model=tenant.row("model").model_id, state=State.COMPLETED, status=200,
         error_code=tenant.mark, prompt_tokens=7, completion_tokens=1200, raw_usage={"note": tenant.text("usage")},
         accepted_at=timezone.now() - datetime.timedelta(hours=2), ended_at=timezone.now(),
+    )  # fmt: skip
+
+
+@makes("idempotency_record")
+def _idempotency_record(tenant: Tenant) -> IdempotencyRecord:
+    return IdempotencyRecord.objects.create(
+        organization=tenant.organization, credential=tenant.row("project_key").public_id, key=tenant.text("key"),
+        route=f"POST /v1/{tenant.mark}", digest="0" * 64, state="finished", status=200, lease_until=timezone.now(),
+        finished_at=timezone.now(), body=tenant.text("answer").encode(),
     )  # fmt: skip
 
 
