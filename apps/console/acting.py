@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -26,6 +27,8 @@ class ReasonForm(forms.Form):
 
 def act_as(request: HttpRequest, user_id: str) -> HttpResponse:
     """Ask an operator why, then let this session's user be the other one."""
+    if not admin.site.get_model_admin(User).has_view_permission(request):
+        raise PermissionDenied  # who may not see users is not told whose id it is
     user = get_object_or_404(User, pk=user_id)
     is_allowed = isinstance(request.user, User) and may_act_as(hijacker=request.user, hijacked=user)
     if is_allowed and (asked := ask_again(request)) is not None:

@@ -34,6 +34,13 @@ def test_without_a_role_nothing_opens(db: None, label: str):
     assert [client.get(url).status_code for url in pages] == [403] * len(pages)
 
 
+def test_without_a_role_nobody_is_named_by_an_id(db: None, person: User):
+    answer = staff().get(f"/admin/act-as/{person.pk}/")
+    assert answer.status_code == 403
+    assert person.email not in answer.content.decode()
+    assert person.name not in answer.content.decode()
+
+
 def test_a_role_to_look_opens_lists_and_changes_nothing(db: None):
     organization = fill(1)["organizations.Organization"]
     client = staff("view_organization")
