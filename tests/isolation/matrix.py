@@ -21,7 +21,7 @@ from apps.core.errors import AppError
 from apps.core.policies import tenant_tables
 from apps.organizations.models import Organization
 from tests.architecture.access_table import Entry, Id, Place
-from tests.isolation.tenants import CANARY
+from tests.isolation.tenants import CANARY, Tenant
 from tests.isolation.world import PRINCIPALS, Principal, World
 
 # Every credentialed route takes these.
@@ -107,7 +107,7 @@ class Matrix:
         self._handler.load_middleware()
         self._found: dict[str, Any] = {}
         self._foreign = world.b.ids()
-        self._tables = _Tables(world)
+        self._tables = Tables(world.b)
         self._before = self._tables.read()
 
     def ask(
@@ -117,7 +117,7 @@ class Matrix:
         path, body, headers = self._request(entry, self.world.principals[principal], slot, value, is_mirror)
         cache.clear()  # tries are counted there
         mail.outbox.clear()
-        with rolled_back(), _watched() as statements:
+        with rolled_back(), watched() as statements:
             waiting = len(connection.run_on_commit)
             request = _factory.generic(entry.method, path, body, content_type="application/json", headers=headers)
             request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
@@ -212,7 +212,7 @@ def rolled_back() -> Iterator[None]:
 
 
 @contextmanager
-def _watched() -> Iterator[list[str]]:
+def watched() -> Iterator[list[str]]:
     """Collect the statements that are no plain reads."""
     writes: list[str] = []
 
@@ -225,12 +225,12 @@ def _watched() -> Iterator[list[str]]:
         yield writes
 
 
-class _Tables:
+class Tables:
     """A hash of every table, of B's rows and of all others apart."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, b: Tenant) -> None:
         self._sql = " UNION ALL ".join(
-            f"SELECT '{model._meta.label}', {_is_of(model, world)}, count(*), "
+            f"SELECT '{model._meta.label}', {_is_of(model, b)}, count(*), "
             f"md5(string_agg(md5(t::text), '' ORDER BY md5(t::text))) FROM {model._meta.db_table} t GROUP BY 2"
             for model in apps.get_models(include_auto_created=True)
             if model._meta.managed and not model._meta.proxy
@@ -246,21 +246,21 @@ class _Tables:
         return {f"{'!' if is_b else ''}{label}" for label, is_b, *_ in self.read() ^ before}
 
 
-def _is_of(model: type[models.Model], world: World) -> str:
+def _is_of(model: type[models.Model], b: Tenant) -> str:
     """SQL that says whether a row is B's: by its organization, by its user, or as what belongs to a row of B's."""
-    organization = world.b.organization
+    organization = b.organization
     owner = next((table for table in tenant_tables() if table.model is model), None)
     if model is Organization:
         return f"id = {organization.pk}"
     if owner is not None:
         named = f"'{organization.public_id}'" if owner.is_public_id else str(organization.pk)
         return f"coalesce({owner.column} = {named}, false)"
-    people = ", ".join(f"'{user.pk}'" for user in world.b.people.values())
+    people = ", ".join(f"'{user.pk}'" for user in b.people.values())
     names = {field.name: field for field in model._meta.concrete_fields}
     if model._meta.label == "accounts.User":
         return f"id IN ({people})"
     if "user" in names:
         return f"coalesce({names['user'].column} IN ({people}), false)"
     if "model" in names and model._meta.label == "catalog.Route":
-        return f"model_id = {world.b.row('model').pk}"
+        return f"model_id = {b.row('model').pk}"
     return "false"
