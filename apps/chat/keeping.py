@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
+from apps.chat.afterwards import follow
 from apps.chat.recording import Recording
 from apps.chat.turns import Turn
 from apps.chat.wishes import Wish
@@ -31,6 +33,7 @@ async def accept(
     if wish is None:
         return gateway.accept(principal, call, request_id=request_id, charge=charge), None
     turn = await Turn.begin(principal, wish, call, gateway.route(principal, call))
+    turn.and_then = partial(follow, gateway, principal, turn, charge)
     try:
         return gateway.accept(principal, turn.call, request_id=request_id, charge=charge), turn
     except AppError:
@@ -65,7 +68,11 @@ class KeepingSink:
 
 
 async def relay(exchange: Exchange, sink: Sink, turn: Turn, request_id: str) -> None:
-    """Relay a stream and keep its turn, whole or as far as it came. Raises what `Exchange.relay` and `Turn.keep` do."""
+    """
+    Relay a stream and keep its turn, whole or as far as it came.
+
+    Raises what `Exchange.relay` and `Turn.keep` do.
+    """
     keeping = KeepingSink(sink, turn, exchange)
     try:
         await exchange.relay(keeping)

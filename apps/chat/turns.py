@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any, Self
 
 import msgspec
@@ -16,6 +17,7 @@ from apps.chat.wishes import Wish
 from apps.conversations import services, turns
 from apps.conversations.content import NewItem, items_of_answer
 from apps.conversations.models import Conversation, Item, Status
+from apps.conversations.turns import History
 from apps.core.db import in_db_thread
 from apps.core.errors import ServiceUnavailable
 from apps.core.ids import new_id
@@ -36,9 +38,14 @@ class Turn:
     A conversation made for it goes again if nothing is kept. A turn that does not store only reads.
     """
 
-    def __init__(self, wish: Wish, conversation: Conversation, turn_id: str, news: News, call: Call) -> None:
+    def __init__(
+        self, wish: Wish, conversation: Conversation, turn_id: str, news: News, history: History, call: Call
+    ) -> None:
         self.call = call
         self.conversation = conversation
+        self.history = history
+        # What follows a whole answer, once it is stored.
+        self.and_then: Callable[[], None] = _nothing
         self._wish = wish
         self._turn_id = turn_id
         self._news = news
@@ -79,6 +86,8 @@ class Turn:
         stored: list[Item] = await self._end(
             turns.finish, items, model=self.call.model, instead_of=self._news.instead_of
         )
+        if stored and is_whole:
+            self.and_then()
         return stored
 
     async def abandon(self) -> None:
@@ -106,6 +115,10 @@ class Turn:
                 log.warning("cannot hold %s: %s", self.conversation.public_id, problem)
 
 
+def _nothing() -> None:
+    """What follows most turns."""
+
+
 def _written(items: list[NewItem], answer: dict[str, Any], model: str, request_id: str) -> list[NewItem]:
     """Say which call wrote the items, and with the last of them what it used."""
     for item in items:
@@ -114,7 +127,9 @@ def _written(items: list[NewItem], answer: dict[str, Any], model: str, request_i
     return items
 
 
-def _prepare(principal: Principal, wish: Wish, call: Call, target: Target) -> tuple[Conversation, str, News, Call]:
+def _prepare(
+    principal: Principal, wish: Wish, call: Call, target: Target
+) -> tuple[Conversation, str, News, History, Call]:
     """Find or make the conversation, hold it, and write the call. In one database thread."""
     if wish.conversation_id is None:
         conversation = services.create_conversation(principal=principal, model=call.model)
@@ -125,17 +140,19 @@ def _prepare(principal: Principal, wish: Wish, call: Call, target: Target) -> tu
         turns.take(conversation, turn_id)
     try:
         profile = profile_for(principal.owner_id) if principal.owner_id else None
-        news, asked = _asked(conversation, profile, call, target)
+        news, history, asked = _asked(conversation, profile, call, target)
     except BaseException:
         if wish.conversation_id is None:
             _forget(conversation, turn_id)
         elif wish.stores:
             turns.release(conversation, turn_id)
         raise
-    return conversation, turn_id, news, asked
+    return conversation, turn_id, news, history, asked
 
 
-def _asked(conversation: Conversation, profile: Profile | None, call: Call, target: Target) -> tuple[News, Call]:
+def _asked(
+    conversation: Conversation, profile: Profile | None, call: Call, target: Target
+) -> tuple[News, History, Call]:
     document = call.document
     if profile is not None and not profile.enable_tools:
         document = without_tools(document)
@@ -151,7 +168,7 @@ def _asked(conversation: Conversation, profile: Profile | None, call: Call, targ
     ours = {"store", "metadata"}
     kept = {name: value for name, value in document.items() if name not in ours}
     asked = {**kept, "messages": prompted(prompt, instructing, history.items, news)}
-    return news, Call(call.endpoint, asked, msgspec.json.encode(asked))
+    return news, history, Call(call.endpoint, asked, msgspec.json.encode(asked))
 
 
 def _forget(conversation: Conversation, turn_id: str) -> None:

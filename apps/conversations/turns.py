@@ -31,12 +31,13 @@ class History(NamedTuple):
     """
     What was said before, the oldest first, as far as it fits. `is_cut`: older items did not.
 
-    `summary` tells of those.
+    `summary` tells of those, which have numbers below `begins_at`.
     """
 
     items: list[Item]
     is_cut: bool
     summary: str
+    begins_at: int
 
 
 def find(principal: Principal, public_id: str) -> Conversation:
@@ -99,7 +100,8 @@ def history_of(conversation: Conversation, budget: int) -> History:
     if is_cut:
         start = next((i for i, item in enumerate(items) if item.type == "message" and item.role == "user"), len(items))
         items = items[start:]
-    return History(items, is_cut, conversation.summary if is_cut else "")
+    begins_at = items[0].sequence if items else conversation.branch.last_sequence + 1
+    return History(items, is_cut, conversation.summary if is_cut else "", begins_at)
 
 
 @transaction.atomic

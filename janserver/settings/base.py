@@ -258,6 +258,9 @@ PROJECT_PURGE_DAYS = env.float("JAN_PROJECT_PURGE_DAYS", default=30.0)
 TURN_LEASE_SECONDS = env.float("JAN_TURN_LEASE_SECONDS", default=30.0)
 # What a model is taken to hold, in tokens, that does not say so itself.
 DEFAULT_CONTEXT_LENGTH = env.int("JAN_DEFAULT_CONTEXT_LENGTH", default=8192)
+# Let the model of a conversation write its title, and sum up what no longer fits. Both are calls that count.
+MODEL_TITLES = env.bool("JAN_MODEL_TITLES", default=False)
+MODEL_SUMMARIES = env.bool("JAN_MODEL_SUMMARIES", default=False)
 # Personal API keys that may work at once, per user and over all organizations.
 MAX_KEYS_PER_USER = env.int("JAN_MAX_KEYS_PER_USER", default=20)
 # Keys that may work at once: a project's and its service accounts', an organization's own (admin keys and keys of
