@@ -106,6 +106,7 @@ def _of_key(secret: str, wanted: Credentials) -> Principal:
         key_kind=key.kind,
         key_label=str(key),
         parent_key_id=key.parent_id,
+        conversation_id=key.conversation or None,
         expires_at=_end_of(key, secret),
         allowed_models=_models_allowed(
             principal.allowed_models, key.allowed_models, parent.allowed_models if parent else None

@@ -139,6 +139,9 @@ class ApiKey(EpochModel):
     allowed_models: models.JSONField[list[str] | None, list[str] | None] = models.JSONField(
         null=True, blank=True, help_text="Models it may call. Empty: all that its project may."
     )
+    conversation = models.CharField(
+        max_length=64, blank=True, editable=False, help_text="The id of the only conversation it is good in."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)

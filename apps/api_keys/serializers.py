@@ -159,6 +159,12 @@ class NewKey(NewKeyFields):
         choices=[KeyKind.USER.value, KeyKind.PROJECT.value, KeyKind.EPHEMERAL.value], default=KeyKind.USER.value
     )
 
+    conversation_id = serializers.RegexField(
+        r"\Aconv_[0-9A-Za-z]{24}\Z",
+        required=False,
+        help_text="Of an ephemeral key: the only conversation it can read, write and answer in.",
+    )
+
     def kind_of(self, attrs: dict[str, Any]) -> KeyKind:
         return KeyKind(attrs["kind"])
 
@@ -168,6 +174,8 @@ class NewKey(NewKeyFields):
             seconds = attrs.get("expires_in_seconds")
             if seconds is not None and seconds * _SECOND < services.MIN_EPHEMERAL_LIFE:
                 raise serializers.ValidationError({"expires_in_seconds": ["At least 10, for an ephemeral key."]})
+        elif "conversation_id" in attrs:
+            raise serializers.ValidationError({"conversation_id": ["Only an ephemeral key is for one conversation."]})
         elif "name" not in attrs:
             raise serializers.ValidationError(
                 {"name": [serializers.ErrorDetail("This field is required.", "required")]}

@@ -128,6 +128,7 @@ def create_key(
     allowed_addresses: list[str] | None = None,
     allowed_models: list[str] | None = None,
     description: str = "",
+    conversation: str = "",
 ) -> tuple[ApiKey, str]:
     """
     Make a key and return it with its secret, which is not kept anywhere.
@@ -135,7 +136,8 @@ def create_key(
     `place`: its project; for kinds that are good in all of an organization, that. `giver`: what the
     creator can hand on; by default what the holder may do there. `scopes` must be a subset; None means
     all of it that the kind can hold. `actor`: by default the holder. The caller's form has checked and
-    normalised addresses and models; without any it gets the giver's. Raises Forbidden for more than
+    normalised addresses and models; without any it gets the giver's. `conversation`: the id of the only one
+    it is good in, whether or not there is one. Raises Forbidden for more than
     the creator has, BadRequest for an end in the past or too far away, Conflict (`too_many_api_keys`)
     for one too many, and (`project_archived`) for one in an archived project.
     """
@@ -171,6 +173,7 @@ def create_key(
         expires_at=expires_at,
         allowed_addresses=allowed_addresses,
         allowed_models=allowed_models,
+        conversation=conversation,
     )
     actor = actor or (actor_of(holder.user) if holder.user else SYSTEM)
     _record(Action.API_KEY_CREATED, key, actor, name=name, kind=kind.value, scopes=sorted(wanted))

@@ -41,12 +41,16 @@ class ApiKeySerializer(serializers.Serializer[ApiKey]):
     status = serializers.ChoiceField(choices=["active", "expired", "revoked"])
     allowed_addresses = serializers.ListField(child=serializers.CharField())
     allowed_models = serializers.ListField(child=serializers.CharField(), allow_null=True)
+    conversation_id = serializers.SerializerMethodField()
     created_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField(allow_null=True)
     last_used_at = serializers.DateTimeField(allow_null=True)
     previous_expires_at = serializers.DateTimeField(
         allow_null=True, help_text="When the secret before the last rotation stops working, or stopped."
     )
+
+    def get_conversation_id(self, key: ApiKey) -> str | None:
+        return key.conversation or None
 
 
 class CreatedApiKeySerializer(ApiKeySerializer):
@@ -134,10 +138,18 @@ _KEY = {
     "prefix": "sk_",
     "suffix": "x9Kd",
     "permissions": ["read", "write"],
-    "scopes": ["api_keys.read", "api_keys.write", "inference", "models.read"],
+    "scopes": [
+        "api_keys.read",
+        "api_keys.write",
+        "conversations.read",
+        "conversations.write",
+        "inference",
+        "models.read",
+    ],
     "status": "active",
     "allowed_addresses": [],
     "allowed_models": None,
+    "conversation_id": None,
     "created_at": "2026-11-21T09:30:00Z",
     "expires_at": "2026-12-21T09:30:00Z",
     "last_used_at": None,

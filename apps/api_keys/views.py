@@ -99,6 +99,7 @@ class ApiKeysView(APIView):
             allowed_addresses=fields.get("allowed_addresses"),
             allowed_models=fields.get("allowed_models"),
             description=fields.get("description", ""),
+            conversation=fields.get("conversation_id", ""),
         )
         return Response({**_render(key), "key": token}, status=201)
 

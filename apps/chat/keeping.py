@@ -11,6 +11,7 @@ from apps.chat.afterwards import follow
 from apps.chat.recording import Recording
 from apps.chat.turns import Turn
 from apps.chat.wishes import Wish
+from apps.conversations.services import one_conversation_only
 from apps.core.errors import AppError
 from apps.gateway.calls import Call
 from apps.gateway.chunks import DONE
@@ -30,6 +31,9 @@ async def accept(
     charge: Callable[[int], None],
 ) -> tuple[Exchange, Turn | None]:
     """Accept a call, as a turn of the conversation it wants to be in. Raises what both do; then nothing is held."""
+    only = principal.conversation_id
+    if only is not None and (wish is None or wish.conversation_id != only):
+        raise one_conversation_only()
     if wish is None:
         return gateway.accept(principal, call, request_id=request_id, charge=charge), None
     turn = await Turn.begin(principal, wish, call, gateway.route(principal, call))

@@ -47,7 +47,12 @@ class OwnedQuerySet(ContentQuerySet):
         project's. Nobody's rights reach into what somebody else said.
         """
         here = self.in_organization(principal.organization_id).in_project(principal.project_id)
-        return here.of_owner(principal.owner_id)
+        mine = here.of_owner(principal.owner_id)
+        return mine if principal.conversation_id is None else mine.of_conversation(principal.conversation_id)
+
+    def of_conversation(self, public_id: str) -> Self:
+        """What a key may see that is for one conversation: nothing else."""
+        return self.none()
 
 
 class OwnedModel(models.Model):
@@ -105,6 +110,9 @@ class ChatProject(OwnedModel):
 
 
 class ConversationQuerySet(OwnedQuerySet):
+    def of_conversation(self, public_id: str) -> Self:
+        return self.filter(public_id=public_id)
+
     def with_branch(self) -> Self:
         """With what says where its items are."""
         return self.select_related("active_branch", "chat_project")

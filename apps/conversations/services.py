@@ -58,8 +58,11 @@ def create_conversation(
     Make a conversation of the caller's, with its first items.
 
     Without a title it gets one of the first message. Raises Conflict (`too_many_conversations`) when its
-    project has as many as its settings allow, and what `project_for` does.
+    project has as many as its settings allow, Forbidden for a key of one conversation, and what
+    `project_for` does.
     """
+    if principal.conversation_id is not None:
+        raise one_conversation_only()
     project = project_for(principal)
     _check_room(project)
     conversation = Conversation.objects.create(
@@ -115,6 +118,13 @@ def lock_row(conversation: Conversation) -> Conversation:
     if found is None:
         raise not_found()
     return found
+
+
+def one_conversation_only() -> Forbidden:
+    """Return what is said to a key that is for one conversation and asks for something else."""
+    return Forbidden(
+        "This key is good in one conversation only.", code="conversation_not_allowed", param="conversation"
+    )
 
 
 def not_found() -> NotFound:

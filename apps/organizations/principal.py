@@ -20,7 +20,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     what it may do in its project, `organization_scopes` at its organization; `limit` is what its
     key was given, None for a token. `parent_key_id` is the key that made an ephemeral one.
     `expires_at` is unix seconds, None for a credential without an end. `allowed_models` is None
-    for every model, `allowed_networks` None for every address. `storage` is what may be kept of its content.
+    for every model, `allowed_networks` None for every address. `conversation_id` is the only
+    conversation it may be in, None for all of its own. `storage` is what may be kept of its content.
     """
 
     user_id: str
@@ -46,6 +47,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     denied_models: frozenset[str] = frozenset()
     allowed_networks: tuple[str, ...] | None = None
     default_model: str | None = None
+    conversation_id: str | None = None
     storage: Storage = Storage.STORE
 
     def require(self, scope: Scope) -> None:

@@ -26,7 +26,7 @@ from tests.api_keys.conftest import Caller, join, sign_up, token_of
 KEYS = "/v1/auth/api-keys"
 FIELDS = {
     "id", "object", "name", "description", "kind", "prefix", "suffix", "permissions", "scopes", "status",
-    "allowed_addresses", "allowed_models", "created_at", "expires_at", "last_used_at", "previous_expires_at",
+    "allowed_addresses", "allowed_models", "conversation_id", "created_at", "expires_at", "last_used_at", "previous_expires_at",
 }  # fmt: skip
 BOTH_NAMES = pytest.mark.parametrize("path", [KEYS, "/v1/user/api-keys", "/api/v1/user/api-keys", "/llm/auth/api-keys"])
 

@@ -211,3 +211,19 @@ def test_an_archived_conversation_takes_no_turn(ada: Principal):
     with pytest.raises(Conflict) as refused:
         turns.take(conversation, "turn")
     assert refused.value.code == "conversation_archived"
+
+
+def test_a_key_for_one_conversation_sees_no_other(db: None):
+    caller = sign_up("ada@example.com")
+    ada = principal_of(caller)
+    mine, other = (services.create_conversation(principal=ada) for _ in range(2))
+    body = {"kind": "ephemeral", "conversation_id": mine.public_id}
+    made = caller.call("POST", "/v1/auth/api-keys", body).json()
+    assert made["conversation_id"] == mine.public_id
+    bound = principal_of(Caller(caller.user, made["key"]))
+    assert [each.pk for each in Conversation.objects.visible_to(bound)] == [mine.pk]
+    with pytest.raises(Forbidden) as refused:
+        services.create_conversation(principal=bound)
+    assert (refused.value.code, Conversation.objects.count()) == ("conversation_not_allowed", 2)
+    wrong = caller.call("POST", "/v1/auth/api-keys", {"name": "k", "conversation_id": other.public_id})
+    assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "conversation_id")

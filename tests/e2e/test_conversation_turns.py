@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from openai import APIError, APIStatusError, ConflictError, NotFoundError, OpenAI
+from openai import APIError, APIStatusError, ConflictError, NotFoundError, OpenAI, PermissionDeniedError
 from websockets.sync.client import connect
 
 from tests.provider import Provider
@@ -291,3 +291,18 @@ def test_seeds_examples(live_pg: Server, client: OpenAI):
     assert {"id", "object", "created", "model", "conversation_id", "choices", "usage"} <= set(answer.json())
     with pytest.raises(NotFoundError):
         client.conversations.retrieve("conv_123")
+
+
+def test_a_key_for_one_conversation_answers_there_alone(live_pg: Server, client: OpenAI):
+    conversation = turn(client, "mine", {}).model_extra["conversation_id"]
+    body = {"kind": "ephemeral", "conversation_id": conversation}
+    key = ask(live_pg, "POST", "/v1/auth/api-keys", body, x_api_key=client.api_key).json()["key"]
+    bound = client.with_options(api_key=key)
+    turn(bound, "hers", conversation)
+    for elsewhere in ({}, "conv_" + "0" * 24):
+        with pytest.raises(PermissionDeniedError) as refused:
+            turn(bound, "elsewhere", elsewhere)
+        assert refused.value.code == "conversation_not_allowed"
+    with pytest.raises(PermissionDeniedError):
+        bound.embeddings.create(model="text-embedding-small", input="x")
+    assert [text for _, _, text in items(bound, conversation)] == ["mine", ANSWER, "hers", ANSWER]
