@@ -95,6 +95,7 @@ class ApiKeyQuerySet(TenantQuerySet):
             self.usable()
             .select_related("user", "organization", "project__organization", "service_account", "parent")
             .filter(Q(digest__in=sent) | rotated)
+            .order_by()
         )
         return next((key for key in found if key.is_newest(token) or key.is_previous(token)), None)
 

@@ -16,7 +16,7 @@ from django.core.handlers.base import BaseHandler
 from django.db import connection, models, transaction
 from django.test import RequestFactory
 
-from apps.api_keys.authentication import SCOPE_PRINCIPAL, credentials_of, resolve
+from apps.api_keys.authentication import SCOPE_PRINCIPAL, Credentials, credentials_of, resolve
 from apps.core.errors import AppError
 from apps.core.policies import tenant_tables
 from apps.organizations.models import Organization
@@ -105,7 +105,7 @@ class Matrix:
         self.world = world
         self._handler = BaseHandler()
         self._handler.load_middleware()
-        self._found: dict[str, Any] = {}
+        self._found: dict[Credentials, Any] = {}
         self._foreign = world.b.ids()
         self._tables = Tables(world.b)
         self._before = self._tables.read()
@@ -121,8 +121,8 @@ class Matrix:
             waiting = len(connection.run_on_commit)
             request = _factory.generic(entry.method, path, body, content_type="application/json", headers=headers)
             request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
-            if entry.place is not Place.PUBLIC and not is_mirror and (slot is None or slot.place != "header"):
-                self._authenticate(request, principal)
+            if entry.place is not Place.PUBLIC and (slot is None or slot.place != "header"):
+                self._authenticate(request)
             response = self._handler.get_response(request)
             has_sent = len(connection.run_on_commit) > waiting or bool(mail.outbox)
             differs = self._tables.compare(self._before) if statements else set()
@@ -132,16 +132,16 @@ class Matrix:
         answer = Answer(response.status_code, shown, tuple(sorted(response.headers)))
         return Outcome(response.status_code, text, str(response.headers), answer, bool(statements), has_sent, differs)
 
-    def _authenticate(self, request: Any, name: str) -> None:
+    def _authenticate(self, request: Any) -> None:
         """Leave the caller where the edge would, which asks once and remembers. What proves nothing is asked again."""
-        if name not in self._found:
+        sent = credentials_of({header.lower(): value for header, value in request.headers.items()})
+        if sent not in self._found:
             try:
-                sent = {header.lower(): value for header, value in request.headers.items()}
-                self._found[name] = resolve(credentials_of(sent))
+                self._found[sent] = resolve(sent)
             except AppError as error:
-                self._found[name] = error
-        if not isinstance(self._found[name], AppError):
-            request.scope = {SCOPE_PRINCIPAL: self._found[name]}
+                self._found[sent] = error
+        if not isinstance(self._found[sent], AppError):
+            request.scope = {SCOPE_PRINCIPAL: self._found[sent]}
 
     def leaks(self, outcome: Outcome, sent: str) -> set[str]:
         """What of B's is in an answer although the caller did not send it."""
