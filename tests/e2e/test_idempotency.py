@@ -148,6 +148,16 @@ def until(condition: Callable[[], Any], seconds: float = 30) -> None:
         assert time.monotonic() < limit
 
 
+def send(server: Server, path: str, body: Any, key: str, secret: str, then: Callable[[], Any]) -> None:
+    """Ask, and hang up once `then` is true."""
+    content = json.dumps(body).encode()
+    head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {secret}\r\nidempotency-key: {key}\r\n"
+    kind = "content-type: application/json\r\n"
+    with socket.create_connection(("localhost", server.port)) as connection:
+        connection.sendall(f"{head}{kind}content-length: {len(content)}\r\n\r\n".encode() + content)
+        until(then)
+
+
 def patiently(post, *call: Any) -> httpx2.Response:
     """Ask again while the first is running, as the SDK does."""
     limit = time.monotonic() + 30
@@ -173,11 +183,7 @@ def test_a_stream_whose_reader_left_is_there_as_a_whole(server: Server, post, mi
 def test_a_whole_answer_whose_reader_left_is_there(server: Server, post, mine, provider: Provider):
     body, key = hello("c100-d20"), unique()
 
-    content = json.dumps(body).encode()
-    head = f"POST {CHAT} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {mine['store']}\r\nidempotency-key: {key}\r\n"
-    with socket.create_connection(("localhost", server.port)) as connection:
-        connection.sendall(f"{head}content-length: {len(content)}\r\n\r\n".encode() + content)
-        until(lambda: asked(provider, body))
+    send(server, CHAT, body, key, mine["store"], lambda: asked(provider, body))
     again = patiently(post, CHAT, body, key)
     assert (again.status_code, again.headers["idempotent-replayed"]) == (200, "true")
     assert again.json()["choices"][0]["message"]["content"]
@@ -282,6 +288,38 @@ def test_what_is_made_is_made_once_and_its_secret_is_not_kept(server: Server, po
 
     token = httpx2.get(server.base_url + path, headers={"authorization": f"Bearer {mine['token']}"})
     assert [each["name"] for each in token.json()["data"]] == ["robot"]
+
+
+def projects(server: Server, token: str, name: str) -> int:
+    url = f"{server.base_url}/v1/organization/projects?limit=100"
+    listed = httpx2.get(url, headers={"authorization": f"Bearer {token}"}).json()
+    assert listed["has_more"] is False
+    return [project["name"] for project in listed["data"]].count(name)
+
+
+def test_twenty_at_once_make_one_project(server: Server, mine):
+    name, key = unique(), unique()
+
+    async def all_at_once() -> list[httpx2.Response]:
+        headers = {"authorization": f"Bearer {mine['token']}", "idempotency-key": key}
+        async with httpx2.AsyncClient(base_url=server.base_url, headers=headers, timeout=30) as client:
+            path = "/v1/organization/projects"
+            return await asyncio.gather(*(client.post(path, json={"name": name}) for _ in range(20)))
+
+    answers = asyncio.run(all_at_once())
+    waiting = [told(answer) for answer in answers if answer.status_code == 409]
+    done = [answer.content for answer in answers if answer.status_code != 409]
+    assert set(waiting) <= {(409, "idempotency_in_progress", "true")}
+    assert (len(set(done)), projects(server, mine["token"], name)) == (1, 1)
+
+
+def test_what_is_made_for_somebody_who_left_is_there(server: Server, post, mine):
+    path, body, key = "/v1/organization/projects", {"name": unique()}, unique()
+    send(server, path, body, key, mine["token"], lambda: True)
+    again = [patiently(post, path, body, key, mine["token"]) for _ in range(2)]
+    assert again[0].content == again[1].content
+    assert again[1].headers["idempotent-replayed"] == "true"
+    assert (again[0].json()["name"], projects(server, mine["token"], body["name"])) == (body["name"], 1)
 
 
 def test_errors_are_given_again_and_refusals_for_now_are_not(server: Server, post, mine, provider: Provider):
