@@ -14,6 +14,7 @@ from apps.api_keys.urls import page_urlpatterns as key_pages
 from apps.api_keys.urls import user_urlpatterns as user_urls
 from apps.console.tenant.lists import site as organization_site
 from apps.console.urls import admin_urlpatterns
+from apps.conversations.urls import conversation_urlpatterns
 from apps.core.converters import OrganizationId
 from apps.health.urls import root_urlpatterns as health_urls
 from apps.organizations.urls import organization_urlpatterns as organization_urls
@@ -52,6 +53,7 @@ v1: list[URLPattern | URLResolver] = [
     path("organization/<org:org_id>/", include(of_an_organization)),
     path("projects/", include(project_urls)),
     path("", include("apps.conversations.chat_project_urls")),
+    path("", include(conversation_urlpatterns)),
     path("", include("apps.catalog.urls")),
     path("", include("apps.health.urls")),
 ]

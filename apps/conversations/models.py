@@ -117,6 +117,16 @@ class ConversationQuerySet(OwnedQuerySet):
         """With what says where its items are."""
         return self.select_related("active_branch", "chat_project")
 
+    def archived(self, is_archived: bool) -> Self:
+        return self.filter(archived_at__isnull=not is_archived)
+
+    def named(self, public_id: str) -> Self:
+        """The one of this id, if it is among these."""
+        return self.filter(public_id=public_id) if "\x00" not in public_id else self.none()
+
+    def in_chat_project(self, chat_project: ChatProject) -> Self:
+        return self.filter(chat_project=chat_project)
+
 
 class Conversation(OwnedModel):
     """
@@ -262,6 +272,9 @@ class ItemQuerySet(ContentQuerySet):
     def on(self, segment: Segment) -> Self:
         """The items of a part of a path."""
         return self.filter(branch_id=segment.branch_id, sequence__gt=segment.first, sequence__lte=segment.last)
+
+    def of_type(self, kind: str) -> Self:
+        return self.filter(type=kind)
 
 
 class Item(models.Model):

@@ -33,14 +33,25 @@ def segments_of(branch: Branch) -> list[Segment]:
 
 
 def page_of(
-    branch: Branch, *, limit: int, descending: bool, above: int = 0, below: int | None = None, skip: int = 0
+    branch: Branch,
+    *,
+    limit: int,
+    descending: bool,
+    above: int = 0,
+    below: int | None = None,
+    skip: int = 0,
+    kind: str | None = None,
 ) -> list[Item]:
-    """Return up to `limit` items of a path with numbers above `above` and below `below`, after leaving out `skip`."""
+    """
+    Return up to `limit` items of a path with numbers above `above` and below `below`, after leaving out `skip`.
+
+    `kind`: of this type only.
+    """
     found: list[Item] = []
     segments = segments_of(branch)
     for segment in segments if descending else reversed(segments):
         last = segment.last if below is None else min(segment.last, below - 1)
-        rows = items_on(branch, segment._replace(first=max(segment.first, above), last=last))
+        rows = items_on(branch, segment._replace(first=max(segment.first, above), last=last), kind)
         if skip:
             there = rows.count()
             if skip >= there:
@@ -61,10 +72,18 @@ def newest(branch: Branch, *, below: int | None = None) -> Iterator[Item]:
         below = batch[-1].sequence
 
 
-def items_on(branch: Branch, segment: Segment) -> ItemQuerySet:
-    """Return the items of a segment of a branch's path."""
-    found: ItemQuerySet = Item.objects.in_organization(branch.organization_id).on(segment)
+def count_on(branch: Branch, kind: str, most: int) -> int:
+    """Return how many items of this type a path has, `most` at most."""
+    found = 0
+    for segment in segments_of(branch):
+        found += items_on(branch, segment, kind).order_by()[: most - found].count()
     return found
+
+
+def items_on(branch: Branch, segment: Segment, kind: str | None = None) -> ItemQuerySet:
+    """Return the items of a segment of a branch's path, of this type if one is named."""
+    found: ItemQuerySet = Item.objects.in_organization(branch.organization_id).on(segment)
+    return found if kind is None else found.of_type(kind)
 
 
 def item_with(branch: Branch, public_id: str) -> Item | None:

@@ -11,8 +11,10 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.conversations.content import NewItem, text_of, tokens_of
+from apps.conversations.item_types import without_text
 from apps.conversations.models import Branch, ChatProject, Conversation, ConversationQuerySet, Item, new_item_id
-from apps.conversations.paths import segments_of
+from apps.conversations.parsing import parse_metadata
+from apps.conversations.paths import item_with, segments_of
 from apps.conversations.titles import title_from
 from apps.core.errors import Busy, Conflict, Forbidden, NotFound
 from apps.organizations.organization_settings import Storage
@@ -39,8 +41,12 @@ def project_for(principal: Principal) -> Project:
     if project is None:
         raise NotFound("The project is gone.", code="project_not_found")
     if storage_of(project) is Storage.NONE:
-        raise Forbidden("This project keeps no conversations.", code="storage_disabled")
+        raise _keeps_none()
     return project
+
+
+def _keeps_none() -> Forbidden:
+    return Forbidden("This project keeps no conversations.", code="storage_disabled")
 
 
 @transaction.atomic
@@ -50,7 +56,9 @@ def create_conversation(
     title: str = "",
     model: str = "",
     metadata: dict[str, Any] | None = None,
+    description: str | None = None,
     referrer: str = "",
+    is_archived: bool = False,
     chat_project: ChatProject | None = None,
     items: Sequence[NewItem] = (),
 ) -> Conversation:
@@ -73,8 +81,9 @@ def create_conversation(
         title=title if storage_of(project) is Storage.STORE else "",
         has_given_title=bool(title),
         model=model,
-        metadata=metadata or {},
+        metadata=_described(metadata or {}, description) if description else metadata or {},
         referrer=referrer,
+        archived_at=timezone.now() if is_archived else None,
     )
     branch = Branch.objects.create(organization_id=principal.organization_id, conversation=conversation)
     conversation.active_branch = branch
@@ -142,9 +151,104 @@ def locked() -> Busy:
 
 
 @transaction.atomic
+def update_conversation(*, conversation: Conversation, changes: dict[str, Any], merges_metadata: bool) -> Conversation:
+    """
+    Change what is given of `title`, `model`, `metadata`, `description`, `referrer`, `chat_project` and `is_archived`.
+
+    Metadata is replaced, or merged: then a null takes a key away. A description is kept in it. Archiving
+    twice keeps the first date. Raises NotFound for a conversation deleted a moment ago, BadRequest for
+    more metadata than there may be.
+    """
+    row = lock_row(conversation)
+    given = dict(changes)
+    if "metadata" in given:
+        given["metadata"] = _changed_metadata(row.metadata, given["metadata"], merges=merges_metadata)
+    if "description" in given:
+        given["metadata"] = _described(given.get("metadata", row.metadata), given.pop("description"))
+    if "title" in given:
+        row.has_given_title = bool(given["title"])
+        if storage_of(row.project) is not Storage.STORE:
+            given["title"] = ""
+    if "is_archived" in given:
+        row.archived_at = (row.archived_at or timezone.now()) if given.pop("is_archived") else None
+    for name, value in given.items():
+        setattr(row, name, value)
+    if changes:
+        row.updated_at = timezone.now()
+        row.save(update_fields=[*given, "has_given_title", "archived_at", "updated_at"])
+    return row
+
+
+def _changed_metadata(before: dict[str, Any], given: dict[str, Any], *, merges: bool) -> dict[str, Any]:
+    if not merges:
+        return given
+    return parse_metadata({name: value for name, value in {**before, **given}.items() if value is not None})
+
+
+def _described(metadata: dict[str, Any], description: str | None) -> dict[str, Any]:
+    """Return metadata with this description, or without one."""
+    others = {name: value for name, value in metadata.items() if name != "description"}
+    return parse_metadata({**others, "description": description}) if description else others
+
+
+@transaction.atomic
 def append_items(*, conversation: Conversation, items: Sequence[NewItem]) -> list[Item]:
-    """Add items at the end of the active branch. Raises what `lock` does."""
-    return write_items(lock(conversation), items)
+    """
+    Add items at the end of the active branch.
+
+    Raises what `lock` does, Conflict (`conversation_archived`) for one that can only be read, and
+    Forbidden (`storage_disabled`) for one of a project that keeps none any more.
+    """
+    row = lock(conversation)
+    if storage_of(row.project) is Storage.NONE:
+        raise _keeps_none()
+    if row.is_archived:
+        raise archived()
+    written = write_items(row, items)
+    conversation.branch.item_count = row.branch.item_count
+    return written
+
+
+def archived() -> Conflict:
+    """Return what is said of a conversation that takes nothing more."""
+    return Conflict("The conversation is archived. Take it out of the archive first.", code="conversation_archived")
+
+
+@transaction.atomic
+def delete_item(*, conversation: Conversation, public_id: str, kind: str | None = None) -> Conversation:
+    """
+    Delete an item of the active branch, of this type if one is named, and return the conversation as it is then.
+
+    Raises what `lock` does, and NotFound.
+    """
+    row = lock(conversation)
+    item = find_item(row, public_id, kind)
+    remove_items(row, [item])
+    row.active_branch = Branch.objects.in_organization(row.organization_id).get(pk=row.branch.pk)
+    return row
+
+
+def find_item(conversation: Conversation, public_id: str, kind: str | None = None) -> Item:
+    """Return an item of the active branch, of this type if one is named. Raises NotFound."""
+    item = item_with(conversation.branch, public_id)
+    if item is None or kind not in (None, item.type):
+        raise NotFound("There is no such item in the conversation.", code="item_not_found", param="item_id")
+    return item
+
+
+@transaction.atomic
+def update_item(*, item: Item, changes: dict[str, Any], merges_metadata: bool) -> Item:
+    """Change what is given of `rating` and `metadata`, as `update_conversation` does. Raises NotFound."""
+    rows = Item.objects.in_organization(item.organization_id).filter(pk=item.pk)
+    row: Item | None = rows.select_for_update(no_key=True).first()
+    if row is None:
+        raise NotFound("There is no such item in the conversation.", code="item_not_found", param="item_id")
+    if "rating" in changes:
+        row.rating = changes["rating"] or ""
+    if "metadata" in changes:
+        row.metadata = _changed_metadata(row.metadata, changes["metadata"], merges=merges_metadata)
+    row.save(update_fields=["rating", "metadata"])
+    return row
 
 
 def write_items(conversation: Conversation, items: Sequence[NewItem]) -> list[Item]:
@@ -185,7 +289,7 @@ def remove_items(conversation: Conversation, items: Sequence[Item]) -> None:
 
 
 def _row(conversation: Conversation, branch: Branch, sequence: int, item: NewItem, *, keeps_text: bool) -> Item:
-    data = item.data if keeps_text else _without_text(item.data)
+    data = item.data if keeps_text else without_text(item.type, item.data)
     return Item(
         public_id=new_item_id(item.type),
         organization_id=conversation.organization_id,
@@ -203,12 +307,6 @@ def _row(conversation: Conversation, branch: Branch, sequence: int, item: NewIte
         usage=item.usage,
         request_id=item.request_id,
     )
-
-
-def _without_text(data: dict[str, Any]) -> dict[str, Any]:
-    """What is left where only metadata is kept: the shape, and which call an output belongs to."""
-    empty: dict[type, Any] = {list: [], dict: {}, str: ""}
-    return {name: value if name == "call_id" else empty.get(type(value), value) for name, value in data.items()}
 
 
 def delete_conversations(rows: ConversationQuerySet) -> int:
