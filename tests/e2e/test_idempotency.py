@@ -398,6 +398,26 @@ def test_an_answer_over_the_cap_is_not_kept(provider: Provider):
         assert len(asked(provider, body)) == 1
 
 
+def test_replays_count_in_no_limit_of_model_calls_and_a_refused_call_keeps_no_key(provider: Provider):
+    with start_server(provider, profile="sqlite", JAN_RATELIMIT_SCALE="1") as server:
+        headers = {"authorization": f"Bearer {server.guest_token()}"}
+
+        def ask(body: dict[str, Any], key: str) -> httpx2.Response:
+            return httpx2.post(server.base_url + CHAT, json=body, headers={**headers, "idempotency-key": key})
+
+        first, key = hello(), unique()
+        assert {ask(first, key).status_code for _ in range(15)} == {200}
+        left = int(ask(first, key).headers["x-ratelimit-remaining-minute"])
+        assert int(ask(first, key).headers["x-ratelimit-remaining-minute"]) == left - 1  # of the address
+        others = [(hello(), unique()) for _ in range(10)]  # a guest has ten calls a minute
+        assert [ask(*each).status_code for each in others] == [200] * 9 + [429]
+        again = ask(*others[-1])
+        assert (again.status_code, again.headers.get("idempotent-replayed")) == (429, None)
+        assert len(asked(provider, first)) == 1
+        assert asked(provider, others[-1][0]) == []
+        assert records(server, others[-1][1], "state") == []
+
+
 @pytest.mark.parametrize("profile", ["sqlite", "postgres"])
 def test_a_killed_process_leaves_an_unknown_outcome_and_no_second_call(provider: Provider, profile: str):
     with start_server(provider, profile=profile, JAN_IDEMPOTENCY_LEASE_SECONDS="6") as server:
