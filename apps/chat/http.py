@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-import msgspec
-
 from apps.chat.keeping import accept, complete, relay
 from apps.chat.turns import Turn
 from apps.chat.wishes import Wish
@@ -117,8 +115,3 @@ async def send_error(send: Send, problem: BaseException, headers: Headers) -> in
     own = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers_of(error).items()]
     await send_json(send, status_of(error), body_of(error), own + headers)
     return status_of(error)
-
-
-def error_event(error: AppError, request_id: str | None) -> bytes:
-    """Return an error as a WebSocket message."""
-    return msgspec.json.encode({"type": "error", "error": error.payload(request_id)})

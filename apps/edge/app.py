@@ -16,6 +16,7 @@ from django.conf import settings
 
 from apps.api_keys.addresses import check_address
 from apps.api_keys.authentication import SCOPE_PRINCIPAL, credentials_of
+from apps.api_keys.sockets import SCOPE_ADDRESS, SCOPE_PRINCIPALS
 from apps.chat.http import Headers, Receive, Send, send_error, serve
 from apps.chat.wishes import CONVERSATION_PATHS, read_wish
 from apps.core import logs
@@ -36,7 +37,7 @@ from apps.edge.requests import (
 )
 from apps.gateway.admission import windows_of_call
 from apps.gateway.calls import BODIES, Call
-from apps.gateway.runtime import SCOPE_ADDRESS, SCOPE_RUNTIME, Runtime
+from apps.gateway.runtime import SCOPE_RUNTIME, Runtime
 from apps.organizations.permissions import unauthenticated
 from apps.organizations.principal import Principal
 from apps.ratelimit.backends import StreamSlot
@@ -279,7 +280,8 @@ class Edge:
 
     async def websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a WebSocket to Channels, with this process's runtime in its scope."""
-        own = {SCOPE_RUNTIME: self._running, SCOPE_ADDRESS: address_of(scope)}
+        runtime = self._running
+        own = {SCOPE_RUNTIME: runtime, SCOPE_PRINCIPALS: runtime.principals, SCOPE_ADDRESS: address_of(scope)}
         await self._channels({**scope, **own}, receive, send)
 
 

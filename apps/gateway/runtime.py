@@ -10,6 +10,7 @@ from django.db import Error as DatabaseError
 
 from apps.api_keys.cache import PrincipalCache
 from apps.catalog.snapshot import Routing
+from apps.core.announcements import outbox
 from apps.core.freshness import Watch
 from apps.core.lifecycle import lifecycle
 from apps.gateway.services import Gateway
@@ -23,8 +24,6 @@ log = logging.getLogger("jan.runtime")
 WRITE_USES_EVERY = 5.0
 # Where the edge leaves the runtime for Channels' consumers.
 SCOPE_RUNTIME = "jan.runtime"
-# And the client's address, as far as our own proxies vouch for it.
-SCOPE_ADDRESS = "jan.address"
 
 
 class Runtime:
@@ -55,6 +54,7 @@ class Runtime:
                 ("journal", self._sync_journal()),
                 ("key-uses", self._write_uses()),
                 ("claims", self.claims.run()),
+                ("announcements", outbox.run()),
             )
         ]
 
