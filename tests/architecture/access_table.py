@@ -375,6 +375,37 @@ CHAT_PROJECTS = [
     ),
 ]
 
+_CONVERSATION = {"conversation_id": "conversation"}
+_ITEM = {**_CONVERSATION, "item_id": "item"}
+_IN_FOLDER = {"title": "new", "project_id": Id("chat_project")}
+CONVERSATIONS = [
+    own(
+        "GET", "conversations", Scope.CONVERSATIONS_READ, "viewer",
+        query={"after": "conversation", "before": "conversation", "project_id": "chat_project"},
+    ),
+    own("POST", "conversations", Scope.CONVERSATIONS_WRITE, "member", body=_IN_FOLDER),
+    own("DELETE", "conversations", Scope.CONVERSATIONS_WRITE, "member"),
+    own("GET", "conversations/{conversation_id}", Scope.CONVERSATIONS_READ, "viewer", ids=_CONVERSATION),
+    *(
+        own(method, "conversations/{conversation_id}", Scope.CONVERSATIONS_WRITE, "member", ids=_CONVERSATION, body=body)
+        for method, body in (("POST", _IN_FOLDER), ("PATCH", _IN_FOLDER), ("DELETE", None))
+    ),
+    *(
+        entry
+        for name in ("items", "messages")
+        for path in (f"conversations/{{conversation_id}}/{name}",)
+        for entry in (
+            own("GET", path, Scope.CONVERSATIONS_READ, "viewer", ids=_CONVERSATION, query={"after": "item", "before": "item"}),
+            own("POST", path, Scope.CONVERSATIONS_WRITE, "member", ids=_CONVERSATION, body={"items": _SAID}),
+            own("GET", f"{path}/{{item_id}}", Scope.CONVERSATIONS_READ, "viewer", ids=_ITEM),
+            *(
+                own(method, f"{path}/{{item_id}}", Scope.CONVERSATIONS_WRITE, "member", ids=_ITEM, body=body)
+                for method, body in (("POST", {"rating": "like"}), ("PATCH", {"rating": "like"}), ("DELETE", None))
+            ),
+        )
+    ),
+]  # fmt: skip
+
 OF_ORGANIZATIONS = [
     *ORGANIZATIONS,
     *MEMBERS,
@@ -390,5 +421,5 @@ OF_ORGANIZATIONS = [
     *USAGE,
     *AUDIT_LOGS,
 ]
-DJANGO = [*ROOT, *PLATFORM, *SIGN_IN, *USER_SETTINGS, *API_KEYS, *CHAT_PROJECTS, *OF_ORGANIZATIONS]
+DJANGO = [*ROOT, *PLATFORM, *SIGN_IN, *USER_SETTINGS, *API_KEYS, *CHAT_PROJECTS, *CONVERSATIONS, *OF_ORGANIZATIONS]
 TABLE = [*DJANGO, *INFERENCE, *WEBSOCKETS]

@@ -21,7 +21,8 @@ from apps.api_keys.tokens import KeyKind
 from apps.audit.models import AuditEvent
 from apps.audit.services import SYSTEM, Action, record
 from apps.catalog.models import Model, ModelAlias, Provider, ProviderKind, Route
-from apps.conversations.models import ChatProject
+from apps.conversations.models import Branch, ChatProject, Conversation, Item
+from apps.core.ids import new_id
 from apps.idempotency.models import IdempotencyRecord
 from apps.organizations.models import (
     CustomRole,
@@ -392,4 +393,35 @@ def _chat_project(tenant: Tenant) -> ChatProject:
     return ChatProject.objects.create(
         organization=tenant.organization, project=tenant.row("default_project"), user=tenant.owner,
         name=tenant.text("folder"), instruction=tenant.text("instruction"),
+    )  # fmt: skip
+
+
+@makes("conversation")
+def _conversation(tenant: Tenant) -> Conversation:
+    """The owner's own, in the project its token acts in, in its folder."""
+    return Conversation.objects.create(
+        organization=tenant.organization, project=tenant.row("default_project"), user=tenant.owner,
+        chat_project=tenant.row("chat_project"), title=tenant.text("conversation"), model=f"{tenant.mark}-model",
+        metadata={"note": tenant.text("metadata")}, referrer=tenant.mark, summary=tenant.text("summary"),
+    )  # fmt: skip
+
+
+@makes("branch")
+def _branch(tenant: Tenant) -> Branch:
+    conversation = tenant.row("conversation")
+    branch = Branch.objects.create(
+        organization=tenant.organization, conversation=conversation, last_sequence=1, item_count=1
+    )
+    conversation.active_branch = branch
+    conversation.save()
+    return branch
+
+
+@makes("item")
+def _item(tenant: Tenant) -> Item:
+    said = tenant.text("message")
+    return Item.objects.create(
+        public_id=new_id("msg"), organization=tenant.organization, conversation=tenant.row("conversation"),
+        branch=tenant.row("branch"), sequence=1, type="message", role="user", status="completed",
+        data={"content": [{"type": "input_text", "text": said}]}, metadata={"note": tenant.text("metadata")}, text=said,
     )  # fmt: skip
