@@ -100,7 +100,7 @@ class Recorder:
         if message["type"] == "http.response.start":
             self._status = message["status"]
             self._headers = {
-                name.decode(): value.decode("latin-1")
+                name.lower().decode(): value.decode("latin-1")
                 for name, value in message.get("headers", [])
                 if name.lower() in KEPT_HEADERS
             }

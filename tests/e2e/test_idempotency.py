@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import time
 import uuid
@@ -288,6 +289,19 @@ def test_what_is_made_is_made_once_and_its_secret_is_not_kept(server: Server, po
 
     token = httpx2.get(server.base_url + path, headers={"authorization": f"Bearer {mine['token']}"})
     assert [each["name"] for each in token.json()["data"]] == ["robot"]
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_a_turn_of_a_conversation_is_stored_once(server: Server, post, mine, provider: Provider, is_stream: bool):
+    body, key = hello(stream=is_stream), unique()
+    first, second = (patiently(post, "/v1/conv/chat/completions", body, key) for _ in range(2))
+    assert first.content == second.content
+    assert second.headers["idempotent-replayed"] == "true"
+    [conversation] = set(re.findall(r"conv_[0-9A-Za-z]+", first.text))
+    url = f"{server.base_url}/v1/conversations/{conversation}/items"
+    items = httpx2.get(url, headers={"x-api-key": mine["store"]}).json()["data"]
+    assert [item["role"] for item in items] == ["assistant", "user"]
+    assert len(asked(provider, body)) == 1
 
 
 def projects(server: Server, token: str, name: str) -> int:
