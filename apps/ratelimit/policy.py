@@ -104,15 +104,33 @@ def organization_limit(path: str) -> str | None:
     return next((name for name, pattern in _organization_routes() if pattern.match(path)), None)
 
 
+@cache
+def _conversation_routes() -> tuple[tuple[str, frozenset[str], re.Pattern[str]], ...]:
+    rows = settings.CONVERSATION_ROUTES
+    return tuple((name, frozenset(methods.split()), re.compile(pattern)) for name, methods, pattern in rows)
+
+
+def conversation_limit(method: str, path: str) -> str | None:
+    """Return the name of the limit of a route of conversations, or None for any other. `path` is canonical."""
+    return next(
+        (
+            name
+            for name, methods, pattern in _conversation_routes()
+            if pattern.match(path) and (not methods or method in methods)
+        ),
+        None,
+    )
+
+
 def _names_for(method: str, path: str, caller: Caller) -> list[str]:
     names = ["all"]
     if way_in := sign_in_limit(method, path):
         names.append(way_in)
     if path.startswith("/v1/"):
         names.append("v1")
-    if managing := organization_limit(path):
-        names.append(managing)
-    if path in _CALLING and not caller.has_own_limits:
+    if keeping := organization_limit(path) or conversation_limit(method, path):
+        names.append(keeping)
+    if method == "POST" and path in _CALLING and not caller.has_own_limits:
         kind = _CALLING[path]
         names.append(f"{kind}_guest" if caller.is_guest else f"{kind}_user")
         if caller.key_id is not None:

@@ -10,6 +10,7 @@ from apps.core.logs import logging_config
 from janserver.settings.admin import UNFOLD as UNFOLD
 from janserver.settings.admin import UNFOLD_ORGANIZATION as UNFOLD_ORGANIZATION
 from janserver.settings.limits import CONCURRENT_STREAMS as CONCURRENT_STREAMS
+from janserver.settings.limits import CONVERSATION_ROUTES as CONVERSATION_ROUTES
 from janserver.settings.limits import ORGANIZATION_ROUTES as ORGANIZATION_ROUTES
 from janserver.settings.limits import RATE_LIMITS as RATE_LIMITS
 from janserver.settings.limits import SIGN_IN_ROUTES as SIGN_IN_ROUTES

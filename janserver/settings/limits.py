@@ -23,6 +23,9 @@ RATE_LIMITS: dict[str, dict[str, Any]] = {
     "organization_projects": {"limits": ["200/minute"], "per": "caller"},
     "organization_keys": {"limits": ["50/minute"], "per": "caller"},
     "organization_invites": {"limits": ["20/minute"], "per": "caller"},
+    "conversation_reads": {"limits": ["100/minute"], "per": "caller"},
+    "conversation_writes": {"limits": ["50/minute"], "per": "caller"},
+    "conversation_deletes": {"limits": ["20/minute"], "per": "caller"},
     "guest_login": {"limits": ["5/minute"], "per": "address"},
     "sign_in": {"limits": ["20/minute", "200/hour"], "per": "address"},
     "sign_up": {"limits": ["10/minute", "60/hour"], "per": "address"},
@@ -73,6 +76,15 @@ ORGANIZATION_ROUTES: tuple[tuple[str, str], ...] = (
     ("organization_projects", rf"{_ORGANIZATION}/projects(?:/|$)"),
     ("organization_projects", r"/v1/projects/[^/]+/(?:users|groups|roles)(?:/|$)"),
     ("organization_admin", rf"{_ORGANIZATION}(?:/|$)"),
+)
+
+# What conversations and their items are read, written and deleted with: the name of the limit, the methods (empty: all)
+# and a pattern of how the canonical path begins. The first line that fits counts.
+_CONVERSATIONS = r"/v1/conversations(?:/|$)"
+CONVERSATION_ROUTES: tuple[tuple[str, str, str], ...] = (
+    ("conversation_reads", "GET HEAD", _CONVERSATIONS),
+    ("conversation_deletes", "DELETE", _CONVERSATIONS),
+    ("conversation_writes", "", _CONVERSATIONS),
 )
 
 # Streams that may run at once.

@@ -263,6 +263,24 @@ def test_managing_an_organization_counts_for_the_caller(place, rest, limit):
     assert counted(None, None) == []
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "limit"),
+    [
+        ("GET", "/v1/conversations", "conversation_reads"),
+        ("GET", "/v1/conversations/conv_1/items/msg_1", "conversation_reads"),
+        ("HEAD", "/v1/conversations/conv_1", "conversation_reads"),
+        ("POST", "/v1/conversations", "conversation_writes"),
+        ("PATCH", "/v1/conversations/conv_1", "conversation_writes"),
+        ("DELETE", "/v1/conversations", "conversation_deletes"),
+        ("DELETE", "/v1/conversations/conv_1/messages/msg_1", "conversation_deletes"),
+        ("GET", "/v1/conversationsx", None),
+    ],
+)
+def test_conversations_count_by_what_is_done_with_them(method: str, path: str, limit: str | None):
+    windows = windows_for(method, path, Caller("1.2.3.4", "u", None, False))
+    assert [window.name for window in windows if window.scope == "caller"] == ([limit] if limit else [])
+
+
 def test_limits_of_a_key_replace_those_every_key_has():
     own = windows_for("POST", "/v1/chat/completions", Caller("1.2.3.4", "u", "k", False, has_own_limits=True))
     assert [window.name for window in own] == ["all", "all", "v1"]
