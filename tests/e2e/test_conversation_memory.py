@@ -46,8 +46,10 @@ def until(what: Any, seconds: float = 20.0) -> Any:
     return found
 
 
-def asked(provider: Provider, beginning: str) -> list[Received]:
-    return [each for each in provider.requests if str(each.body["messages"][-1]["content"]).startswith(beginning)]
+def asked(provider: Provider, words: str) -> list[Received]:
+    """The calls whose last message has these words, the oldest first."""
+    calls = [each for each in provider.requests if each.path.endswith("/chat/completions")]
+    return [each for each in calls if words in str(each.body["messages"][-1]["content"])]
 
 
 def test_the_model_writes_the_title(api: httpx2.Client, provider: Provider):
@@ -70,13 +72,10 @@ def test_what_no_longer_fits_is_summed_up(api: httpx2.Client, provider: Provider
 
     def told() -> bool:
         turn(api, f"and now {filler}", conversation)
-        messages = [each for each in provider.requests if "and now" in str(each.body["messages"][-1]["content"])][
-            -1
-        ].body
-        return "word word word" in str(messages["messages"][0]["content"])
+        return "word word word" in str(asked(provider, "and now")[-1].body["messages"][0]["content"])
 
     until(told)
-    sent = [each for each in provider.requests if "and now" in str(each.body["messages"][-1]["content"])][-1]
+    sent = asked(provider, "and now")[-1]
     assert sent.body["messages"][0]["role"] == "system"
     assert "sum it up" in sent.body["messages"][0]["content"]
     assert "first words" not in str(sent.body["messages"])
