@@ -14,7 +14,7 @@ from typing import Any
 from rest_framework.request import Request
 
 from apps.conversations.item_types import MESSAGE, statuses_of
-from apps.conversations.models import Conversation, Item, Status
+from apps.conversations.models import Branch, Conversation, Item, Status
 from apps.conversations.parts import Part, citation_of
 from apps.core.http.moments import moment
 
@@ -43,6 +43,19 @@ def conversation_document(request: Request, conversation: Conversation) -> dict[
         "archived": conversation.is_archived,
         "archived_at": moment(request, conversation.archived_at),
         "referrer": conversation.referrer or None,
+    }
+
+
+def branch_document(branch: Branch, created_at: int | str | None) -> dict[str, Any]:
+    """Return a branch as `apps.conversations.branches` reads it. `created_at` is as the caller wants times."""
+    return {
+        "object": "conversation.branch",
+        "name": branch.name,
+        "is_active": branch.pk == branch.conversation.active_branch_id,
+        "parent": branch.parent.name if branch.parent else None,
+        "forked_after": branch.forked_after,
+        "item_count": branch.item_count,
+        "created_at": created_at,
     }
 
 

@@ -11,6 +11,7 @@ from rest_framework.views import APIView
 
 from apps.conversations import openapi as shapes
 from apps.conversations import services
+from apps.conversations.branches import find_branch
 from apps.conversations.documents import conversation_document, item_document
 from apps.conversations.item_types import MESSAGE
 from apps.conversations.models import Conversation, Item
@@ -35,12 +36,12 @@ class ItemsView(APIView):
         summary="List items",
         description="The newest first. `include` is accepted and changes nothing: everything is included.",
         tags=TAGS,
-        parameters=[shapes.INCLUDE, *shapes.CURSORS],
+        parameters=[shapes.INCLUDE, shapes.BRANCH, *shapes.CURSORS],
         responses={200: shapes.ItemPage},
         examples=[shapes.ITEMS_EXAMPLE],
     )
     def get(self, request: Request, conversation_id: str) -> Response:
-        conversation = find_conversation(request, conversation_id)
+        conversation = _on_branch(request, conversation_id)
         asked = page_asked(request)
         values(request.query_params, "include")
         rows = _page(conversation, asked, self.kind)
@@ -84,12 +85,12 @@ class ItemView(APIView):
         operation_id="retrieveConversationItem",
         summary="Retrieve an item",
         tags=TAGS,
-        parameters=[shapes.INCLUDE],
+        parameters=[shapes.INCLUDE, shapes.BRANCH],
         responses={200: shapes.ItemShape},
         examples=[shapes.ITEM_EXAMPLE],
     )
     def get(self, request: Request, conversation_id: str, item_id: str) -> Response:
-        conversation = find_conversation(request, conversation_id)
+        conversation = _on_branch(request, conversation_id)
         item = services.find_item(conversation, item_id, self.kind)
         return Response(item_document(request, conversation, item))
 
@@ -98,6 +99,7 @@ class ItemView(APIView):
         summary="Rate an item",
         description="`metadata` replace all there are. What was said stays as it is.",
         tags=TAGS,
+        parameters=[shapes.BRANCH],
         request=ChangedItem,
         responses={200: shapes.ItemShape},
         examples=[shapes.RATING_EXAMPLE, shapes.ITEM_EXAMPLE],
@@ -110,6 +112,7 @@ class ItemView(APIView):
         summary="Rate an item, merging its metadata",
         description="Of `metadata` what is given is changed: null takes a key away. What was said stays as it is.",
         tags=TAGS,
+        parameters=[shapes.BRANCH],
         request=ChangedItem,
         responses={200: shapes.ItemShape},
         examples=[shapes.RATING_EXAMPLE, shapes.ITEM_EXAMPLE],
@@ -133,12 +136,20 @@ class ItemView(APIView):
         return Response({**conversation_document(request, left), "deleted": True, "deleted_item_id": item_id})
 
     def _update(self, request: Request, conversation_id: str, item_id: str, *, merges: bool) -> Response:
-        conversation = find_conversation(request, conversation_id)
+        conversation = _on_branch(request, conversation_id)
         item = services.find_item(conversation, item_id, self.kind)
         wanted = ChangedItem(data=request.data)
         wanted.is_valid(raise_exception=True)
         changed = services.update_item(item=item, changes=wanted.validated_data, merges_metadata=merges)
         return Response(item_document(request, conversation, changed))
+
+
+def _on_branch(request: Request, conversation_id: str) -> Conversation:
+    """Return a conversation of the caller's on the branch it asks for, or the active one. Raises NotFound."""
+    conversation = find_conversation(request, conversation_id)
+    if name := request.query_params.get("branch"):
+        conversation.active_branch = find_branch(conversation, name)
+    return conversation
 
 
 def _page(conversation: Conversation, asked: PageAsked, kind: str | None) -> list[Item]:

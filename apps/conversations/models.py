@@ -223,6 +223,8 @@ class Branch(models.Model):
     item_count = models.BigIntegerField(default=0)
     deleted_count = models.BigIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    # The id of the item before the fork, where `branches_of` has read it.
+    forked_after: str | None
 
     objects: ClassVar[ContentQuerySet] = ContentQuerySet.as_manager()  # type: ignore[assignment]
 

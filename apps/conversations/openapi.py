@@ -34,6 +34,8 @@ INCLUDE = OpenApiParameter(
     "include[]", OpenApiTypes.STR, many=True, description="Accepted. Everything is included anyway."
 )
 
+BRANCH = OpenApiParameter("branch", OpenApiTypes.STR, description="A branch's name. Left out: the active one.")
+
 
 class ItemShape(serializers.Serializer[Any]):
     """And what OpenAI's object of that type has."""

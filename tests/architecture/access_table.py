@@ -406,6 +406,19 @@ CONVERSATIONS = [
     ),
 ]  # fmt: skip
 
+_FORK = {**_CONVERSATION, "name": "fork"}
+_BRANCHES = "conversations/{conversation_id}/branches"
+BRANCHES = [
+    own("GET", _BRANCHES, Scope.CONVERSATIONS_READ, "viewer", ids=_CONVERSATION, query={"after": "fork", "before": "fork"}),
+    own(
+        "POST", _BRANCHES, Scope.CONVERSATIONS_WRITE, "member", ids=_CONVERSATION, body={"from_item": Id("item")},
+        answers=201,
+    ),
+    own("GET", f"{_BRANCHES}/{{name}}", Scope.CONVERSATIONS_READ, "viewer", ids=_FORK),
+    own("DELETE", f"{_BRANCHES}/{{name}}", Scope.CONVERSATIONS_WRITE, "member", ids=_FORK),
+    own("POST", f"{_BRANCHES}/{{name}}/activate", Scope.CONVERSATIONS_WRITE, "member", ids=_FORK),
+]  # fmt: skip
+
 OF_ORGANIZATIONS = [
     *ORGANIZATIONS,
     *MEMBERS,
@@ -421,5 +434,15 @@ OF_ORGANIZATIONS = [
     *USAGE,
     *AUDIT_LOGS,
 ]
-DJANGO = [*ROOT, *PLATFORM, *SIGN_IN, *USER_SETTINGS, *API_KEYS, *CHAT_PROJECTS, *CONVERSATIONS, *OF_ORGANIZATIONS]
+DJANGO = [
+    *ROOT,
+    *PLATFORM,
+    *SIGN_IN,
+    *USER_SETTINGS,
+    *API_KEYS,
+    *CHAT_PROJECTS,
+    *CONVERSATIONS,
+    *BRANCHES,
+    *OF_ORGANIZATIONS,
+]
 TABLE = [*DJANGO, *INFERENCE, *WEBSOCKETS]

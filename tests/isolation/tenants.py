@@ -425,3 +425,13 @@ def _item(tenant: Tenant) -> Item:
         branch=tenant.row("branch"), sequence=1, type="message", role="user", status="completed",
         data={"content": [{"type": "input_text", "text": said}]}, metadata={"note": tenant.text("metadata")}, text=said,
     )  # fmt: skip
+
+
+@makes("fork")
+def _fork(tenant: Tenant) -> Branch:
+    """A branch with a name that only this tenant has."""
+    main = tenant.row("branch")
+    return Branch.objects.create(
+        organization=tenant.organization, conversation=main.conversation, name=new_id(tenant.mark), parent=main,
+        fork_sequence=1, last_sequence=1, item_count=1,
+    )  # fmt: skip
