@@ -10,8 +10,10 @@ from django.core.asgi import get_asgi_application
 
 django = get_asgi_application()
 
-from apps.chat.routing import websocket_urlpatterns
+from apps.chat import routing as chat
+from apps.conversations import routing as conversations
 from apps.edge.app import App, Edge
 from apps.edge.lifespan import Application
 
-application = Application(Edge(cast(App, django), cast(App, URLRouter(websocket_urlpatterns))))
+sockets = URLRouter([*chat.websocket_urlpatterns, *conversations.websocket_urlpatterns])
+application = Application(Edge(cast(App, django), cast(App, sockets)))

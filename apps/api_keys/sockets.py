@@ -23,9 +23,13 @@ from apps.core.http.errors import status_of
 from apps.core.strict_json import parse_json
 from apps.organizations.permissions import unauthenticated
 from apps.organizations.principal import Principal
+from apps.ratelimit.limiter import Limiter, refusal_of
+from apps.ratelimit.policy import Caller, windows_for
 
-# Where the edge leaves the process's principals, and the client's address as far as our own proxies vouch for it.
+# Where the edge leaves the process's principals and limiter, and the client's address as far as our own proxies
+# vouch for it.
 SCOPE_PRINCIPALS = "jan.principals"
+SCOPE_LIMITER = "jan.limiter"
 SCOPE_ADDRESS = "jan.address"
 
 SUBPROTOCOL = "jan"
@@ -39,6 +43,7 @@ class CallerSocket(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         self.address: str = self.scope[SCOPE_ADDRESS]
         self._principals: PrincipalCache = self.scope[SCOPE_PRINCIPALS]
+        self._limiter: Limiter = self.scope[SCOPE_LIMITER]
         self._credentials = Credentials()
         offered = self.scope.get("subprotocols") or []
         await self.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
@@ -87,10 +92,18 @@ class CallerSocket(AsyncWebsocketConsumer):
             await self.refuse(error)
 
     async def _greet(self, credentials: Credentials) -> None:
+        await self._count_attempt()
         principal = await self._caller(credentials)
         await self.welcome(principal)
         self._credentials = credentials
         await self.send(text_data='{"type":"ready"}')
+
+    async def _count_attempt(self) -> None:
+        """Count it against its address, as a request: nobody tries out keys for nothing. Raises RateLimited."""
+        unknown = Caller(self.address, user_id=None, key_id=None, is_guest=False)
+        decision = await self._limiter.admit(windows_for("GET", "/v1/", unknown))
+        if not decision.allowed:
+            raise refusal_of(decision)
 
     async def _caller(self, credentials: Credentials) -> Principal:
         principal = await self._principals.find(credentials)

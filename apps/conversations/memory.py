@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from apps.conversations.happenings import Happening, tell
 from apps.conversations.models import Conversation
 from apps.conversations.paths import page_of
 from apps.conversations.titles import shortened
@@ -38,8 +39,8 @@ def entitle(conversation: Conversation, said: str) -> None:
     """Give a title that a model wrote. Somebody who chose one meanwhile keeps it."""
     title = shortened(said.strip().strip("\"'“”*#").strip())
     rows = Conversation.objects.in_organization(conversation.organization_id).filter(has_given_title=False)
-    if title:
-        rows.filter(pk=conversation.pk).update(title=title)
+    if title and rows.filter(pk=conversation.pk).update(title=title):
+        tell(conversation.pk, Happening.UPDATED)
 
 
 def forgotten(conversation: Conversation, begins_at: int) -> Part | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -277,6 +278,10 @@ class ItemQuerySet(ContentQuerySet):
 
     def of_type(self, kind: str) -> Self:
         return self.filter(type=kind)
+
+    def among(self, conversation: Conversation, public_ids: Sequence[str]) -> Self:
+        """Those of a conversation that have one of these ids, in order."""
+        return self.filter(conversation=conversation, public_id__in=public_ids).order_by("sequence")
 
 
 class Item(models.Model):

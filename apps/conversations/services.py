@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.conversations.content import NewItem, text_of, tokens_of
+from apps.conversations.happenings import Happening, tell
 from apps.conversations.item_types import without_text
 from apps.conversations.models import Branch, ChatProject, Conversation, ConversationQuerySet, Item, new_item_id
 from apps.conversations.parsing import parse_metadata
@@ -176,6 +177,7 @@ def update_conversation(*, conversation: Conversation, changes: dict[str, Any], 
     if changes:
         row.updated_at = timezone.now()
         row.save(update_fields=[*given, "has_given_title", "archived_at", "updated_at"])
+        tell(row.pk, Happening.UPDATED)
     return row
 
 
@@ -248,6 +250,7 @@ def update_item(*, item: Item, changes: dict[str, Any], merges_metadata: bool) -
     if "metadata" in changes:
         row.metadata = _changed_metadata(row.metadata, changes["metadata"], merges=merges_metadata)
     row.save(update_fields=["rating", "metadata"])
+    tell(row.conversation_id, Happening.ITEM_UPDATED, [row])
     return row
 
 
@@ -267,8 +270,10 @@ def write_items(conversation: Conversation, items: Sequence[NewItem]) -> list[It
     branch.last_sequence += count
     branch.item_count += count
     conversation.updated_at = timezone.now()
+    tell(conversation.pk, Happening.ITEM_CREATED, rows)
     if not conversation.title and keeps_text:
         conversation.title = title_from(rows)
+        tell(conversation.pk, Happening.UPDATED)
     conversation.save(update_fields=["updated_at", "title"])
     return rows
 
@@ -284,6 +289,7 @@ def remove_items(conversation: Conversation, items: Sequence[Item]) -> None:
             branch.deleted_count += own
             branch.save(update_fields=["item_count", "deleted_count"])
     Item.objects.in_organization(conversation.organization_id).filter(pk__in=[item.pk for item in items]).delete()
+    tell(conversation.pk, Happening.ITEM_DELETED, items)
     conversation.updated_at = timezone.now()
     conversation.save(update_fields=["updated_at"])
 
@@ -326,4 +332,6 @@ def _delete(rows: ConversationQuerySet) -> int:
     ids = list(rows.order_by("pk").select_for_update().values_list("pk", flat=True))
     Item.objects.filter(conversation_id__in=ids)._raw_delete(using=rows.db)
     count, by_model = rows.filter(pk__in=ids).delete()
+    for pk in ids:
+        tell(pk, Happening.DELETED)
     return by_model.get(Conversation._meta.label, 0) if count else 0

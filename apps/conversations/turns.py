@@ -17,6 +17,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps.conversations.content import NewItem
+from apps.conversations.happenings import Happening, tell
 from apps.conversations.models import Conversation, Item
 from apps.conversations.paths import newest
 from apps.conversations.services import lock_row, locked, not_found, project_for, remove_items, write_items
@@ -63,6 +64,7 @@ def take(conversation: Conversation, turn_id: str) -> None:
     rows = Conversation.objects.in_organization(conversation.organization_id).filter(free, pk=conversation.pk)
     if not rows.update(turn_id=turn_id, turn_expires_at=now + _lease()):
         raise locked()
+    tell(conversation.pk, Happening.TURN_STARTED)
 
 
 def renew(conversation: Conversation, turn_id: str) -> None:
@@ -74,7 +76,8 @@ def renew(conversation: Conversation, turn_id: str) -> None:
 def release(conversation: Conversation, turn_id: str) -> None:
     """Let go of a conversation without storing anything."""
     rows = Conversation.objects.in_organization(conversation.organization_id)
-    rows.filter(pk=conversation.pk, turn_id=turn_id).update(turn_id="", turn_expires_at=None)
+    if rows.filter(pk=conversation.pk, turn_id=turn_id).update(turn_id="", turn_expires_at=None):
+        tell(conversation.pk, Happening.TURN_ENDED)
 
 
 def _lease() -> datetime.timedelta:
@@ -129,6 +132,7 @@ def finish(
     stored = write_items(held, items)
     if held.turn_id == turn_id:
         held.turn_id, held.turn_expires_at = "", None
+        tell(held.pk, Happening.TURN_ENDED)
     if model and not held.model:
         held.model = model
     held.save(update_fields=["turn_id", "turn_expires_at", "model"])

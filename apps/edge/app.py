@@ -16,7 +16,7 @@ from django.conf import settings
 
 from apps.api_keys.addresses import check_address
 from apps.api_keys.authentication import SCOPE_PRINCIPAL, credentials_of
-from apps.api_keys.sockets import SCOPE_ADDRESS, SCOPE_PRINCIPALS
+from apps.api_keys.sockets import SCOPE_ADDRESS, SCOPE_LIMITER, SCOPE_PRINCIPALS
 from apps.chat.http import Headers, Receive, Send, send_error, serve
 from apps.chat.wishes import CONVERSATION_PATHS, read_wish
 from apps.core import logs
@@ -281,7 +281,12 @@ class Edge:
     async def websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a WebSocket to Channels, with this process's runtime in its scope."""
         runtime = self._running
-        own = {SCOPE_RUNTIME: runtime, SCOPE_PRINCIPALS: runtime.principals, SCOPE_ADDRESS: address_of(scope)}
+        own = {
+            SCOPE_RUNTIME: runtime,
+            SCOPE_PRINCIPALS: runtime.principals,
+            SCOPE_LIMITER: runtime.limiter,
+            SCOPE_ADDRESS: address_of(scope),
+        }
         await self._channels({**scope, **own}, receive, send)
 
 

@@ -111,6 +111,10 @@ WEBSOCKETS = [
         "WEBSOCKET", "/ws/v1/chat/completions", Place.OWN_PROJECT, Scope.INFERENCE, "member",
         body={"model": Id("model"), "messages": _SAID},
     ),
+    Entry(
+        "WEBSOCKET", "/ws/v1/conversations/{conversation_id}", Place.OWN_PROJECT, Scope.CONVERSATIONS_READ, "viewer",
+        ids={"conversation_id": "conversation"},
+    ),
 ]  # fmt: skip
 
 SIGN_IN = [

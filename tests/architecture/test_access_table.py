@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from apps.chat.routing import websocket_urlpatterns
+from apps.chat import routing as chat
+from apps.conversations import routing as conversations
 from apps.edge.app import INFERENCE
 from apps.organizations.permissions import ANY_CREDENTIAL
 from apps.organizations.roles import PROJECT_ROLE_SCOPES, ROLE_SCOPES, ProjectRole, Role, Scope
@@ -51,7 +52,8 @@ def routes() -> dict[tuple[str, str], Any]:
 
 
 def outside_django() -> set[tuple[str, str]]:
-    sockets = {("WEBSOCKET", plain(str(pattern.pattern))) for pattern in websocket_urlpatterns}
+    patterns = [*chat.websocket_urlpatterns, *conversations.websocket_urlpatterns]
+    sockets = {("WEBSOCKET", plain(str(pattern.pattern))) for pattern in patterns}
     return {("POST", path) for path in INFERENCE} | sockets
 
 

@@ -1,0 +1,36 @@
+"""
+What open sockets of a conversation are told: that something happened, and to which items.
+
+No content goes this way. Each socket reads what happened as its own caller, at that moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from apps.conversations.models import Item
+from apps.core.announcements import announce
+
+
+class Happening(StrEnum):
+    """The names on the wire."""
+
+    ITEM_CREATED = "conversation.item.created"
+    ITEM_UPDATED = "conversation.item.updated"
+    ITEM_DELETED = "conversation.item.deleted"
+    UPDATED = "conversation.updated"
+    DELETED = "conversation.deleted"
+    TURN_STARTED = "conversation.turn.started"
+    TURN_ENDED = "conversation.turn.ended"
+
+
+def group_of(conversation_pk: int) -> str:
+    """Return the name under which a conversation's sockets are told."""
+    return f"conversation.{conversation_pk}"
+
+
+def tell(conversation_pk: int, happening: Happening, items: Sequence[Item] = ()) -> None:
+    """Tell a conversation's sockets once the transaction is committed."""
+    message = {"type": "conversation.happened", "happening": happening, "items": [item.public_id for item in items]}
+    announce(group_of(conversation_pk), message)
