@@ -73,6 +73,7 @@ class AuditedAdmin(OperatorAdmin):
         return AuditEvent.objects.filter(target_id=self.history_id(obj)).order_by("-created_at", "-id")
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        self.require(self.has_view_permission(request))  # who may not look is not told whether there is one
         obj = self.get_object(request, unquote(object_id))
         if obj is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[no-any-return]

@@ -12,7 +12,6 @@ from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from unfold.admin import TabularInline
 from unfold.decorators import action, display
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
@@ -24,6 +23,7 @@ from apps.accounts.reauthentication import ask_again
 from apps.audit.history import AuditedAdmin
 from apps.catalog.models import Capability, Model, ModelAlias, Provider, ProviderKind, Route
 from apps.catalog.services import ProviderDoesNotAnswer, checked_base_url, switch_demo, sync_provider, test_provider
+from apps.core.admin import OperatorInline
 from apps.core.errors import AppError
 from apps.core.importing import ImportMixin
 from apps.core.tables import Column, Kind
@@ -91,6 +91,7 @@ class ProviderAdmin(CatalogAdmin):
     form = ProviderForm
     list_display = ("name", "kind", "base_url", "owner_name", "state", "model_count", "last_synced_at", "health")
     list_filter = ("kind", "is_active")
+    ordering = ("name",)  # the model's own is lost where models are counted
     search_by = {"prov_": ("public_id__startswith",), "": ("name__istartswith",)}  # there are few
     search_help_text = "The beginning of a name or a prov_ id."
     list_select_related = ("organization",)
@@ -235,21 +236,15 @@ class ProviderAdmin(CatalogAdmin):
         self.message_user(request, text, messages.SUCCESS if result.ok else messages.ERROR)
 
 
-class RouteInline(TabularInline):
+class RouteInline(OperatorInline):
     model = Route
-    extra = 0
-    tab = True
-    hide_title = True
     autocomplete_fields = ("provider",)
     fields = ("provider", "upstream_model", "priority", "is_active", "is_listed")
     readonly_fields = ("is_listed",)
 
 
-class AliasInline(TabularInline):
+class AliasInline(OperatorInline):
     model = ModelAlias
-    extra = 0
-    tab = True
-    hide_title = True
     autocomplete_fields = ("organization",)
     fields = ("alias", "organization")
 

@@ -8,16 +8,17 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.widgets import AutocompleteSelect
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import EmptyPage
-from django.db.models import IntegerField, Model, Q, QuerySet, Subquery
+from django.db.models import ForeignKey, IntegerField, Model, Q, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
 from unfold import paginator
-from unfold.admin import ModelAdmin
+from unfold.admin import ModelAdmin, TabularInline
 from unfold.contrib.filters.admin import RangeDateFilter, RangeDateTimeFilter
 
 from apps.core.export import FORMATS, exported
@@ -88,7 +89,36 @@ class MomentRangeFilter(RangeDateTimeFilter):
             return None
 
 
-class OperatorAdmin(ModelAdmin):
+class Autocomplete(AutocompleteSelect):
+    """Django's, which asks the database for whatever was sent. What is no id is shown as nothing chosen."""
+
+    def optgroups(self, name: str, value: Any, attr: Any = None) -> Any:
+        try:
+            return super().optgroups(name, [each for each in value if "\x00" not in str(each)], attr)
+        except ValueError:
+            return super().optgroups(name, [], attr)
+
+
+class ChoosingMixin:
+    """Forms whose rows are chosen by searching for them."""
+
+    admin_site: Any
+
+    def formfield_for_foreignkey(self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name in self.get_autocomplete_fields(request) and "widget" not in kwargs:  # type: ignore[attr-defined]
+            kwargs["widget"] = Autocomplete(db_field, self.admin_site, using=kwargs.get("using"))
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)  # type: ignore[misc]
+
+
+class OperatorInline(ChoosingMixin, TabularInline):
+    """Rows of another table on a row's page, in a tab of their own."""
+
+    extra = 0
+    tab = True
+    hide_title = True
+
+
+class OperatorAdmin(ChoosingMixin, ModelAdmin):
     """
     A list whose search hits an index, chosen by what was typed.
 
@@ -158,6 +188,11 @@ class OperatorAdmin(ModelAdmin):
             raise Http404 from None
         answer = HttpResponse(text, content_type=FORMATS[kind])
         answer["Content-Disposition"] = f'attachment; filename="{self.opts.model_name}.{kind}"'
+        return answer
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        self.require(self.has_view_permission(request))  # who may not look is not told whether there is one
+        answer: HttpResponse = super().history_view(request, object_id, extra_context)
         return answer
 
     def get_columns(self, request: HttpRequest) -> tuple[Column, ...]:

@@ -273,33 +273,40 @@ class UserAdmin(DjangoUserAdmin, AuditedAdmin):  # type: ignore[misc]  # as Djan
         return redirect(reverse("admin:user_settings_usersettings_changelist", query={"q": user.pk}))
 
     @action(description="Enable", permissions=["change"], url_path="enable")
-    def enable_one(self, request: HttpRequest, object_id: str) -> HttpResponse | None:
+    def enable_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self._asks_of(request, object_id, "enable", "May this user sign in again?", "Enable")
 
     @action(description="Disable", permissions=["change"], url_path="disable")
-    def disable_one(self, request: HttpRequest, object_id: str) -> HttpResponse | None:
+    def disable_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
         question = "This user and its API keys are refused everywhere, and its sessions end."
         return self._asks_of(request, object_id, "disable", question, "Disable")
 
     @action(description="Sign out everywhere", permissions=["change"], url_path="sign-out")
-    def sign_out_one(self, request: HttpRequest, object_id: str) -> Any:
-        return self.sign_out(request, self._only(object_id))
+    def sign_out_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.sign_out(request, self._only(object_id)) or self._back(object_id)
 
     @action(description="Require a password change", permissions=["change"], url_path="require-password-change")
-    def require_password_change_one(self, request: HttpRequest, object_id: str) -> HttpResponse | None:
+    def require_password_change_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
         question = "This user sees nothing but the page that changes the password, until it is changed."
         return self._asks_of(request, object_id, "require_password_change", question, "Require a password change")
 
     @action(description="Reset second factors", permissions=["change"], url_path="reset-mfa")
-    def reset_mfa_one(self, request: HttpRequest, object_id: str) -> Any:
-        return self.reset_mfa(request, self._only(object_id))
+    def reset_mfa_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.reset_mfa(request, self._only(object_id)) or self._back(object_id)
 
-    def _asks_of(self, request: HttpRequest, pk: str, verb: str, question: str, button: str) -> HttpResponse | None:
-        return self.asks(request, self._only(pk), action=verb, question=question, button=button)
+    def _asks_of(self, request: HttpRequest, pk: str, verb: str, question: str, button: str) -> HttpResponse:
+        users = self._only(pk)
+        page = self.asks(request, users, action=verb, question=question, button=button)
+        return page or getattr(self, verb)(request, users) or self._back(pk)
+
+    @staticmethod
+    def _back(object_id: str) -> HttpResponse:
+        return redirect("admin:accounts_user_change", quote(UserAdmin._only(object_id).get().pk))
 
     @staticmethod
     def _only(object_id: str) -> QuerySet[User]:
-        found = User.objects.get_queryset().filter(pk=unquote(object_id))
+        # Links on pages spell an id in Django's way, those in a list's rows do not: `_40` may be what it is, or an `@`.
+        found = User.objects.get_queryset().filter(pk__in={object_id, unquote(object_id)})
         if not found:
             raise Http404
         return found

@@ -83,10 +83,10 @@ class TenancyAdmin(AuditedAdmin):
 
     def one(self, request: HttpRequest, object_id: str, *, may: str) -> Any:
         """Return the row that an address names. Raises Http404, or PermissionDenied."""
+        self.require(self.allows(request, may))
         found = self.get_object(request, unquote(object_id))
         if found is None:
             raise Http404
-        self.require(self.allows(request, may))
         return found
 
     def back(self, row: Any, *, to_list: bool = False) -> HttpResponse:
