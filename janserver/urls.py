@@ -54,6 +54,7 @@ v1: list[URLPattern | URLResolver] = [
     path("projects/", include(project_urls)),
     path("", include("apps.conversations.chat_project_urls")),
     path("", include(conversation_urlpatterns)),
+    path("", include("apps.completions.urls")),
     path("", include("apps.catalog.urls")),
     path("", include("apps.health.urls")),
 ]

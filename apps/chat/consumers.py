@@ -121,13 +121,13 @@ class ChatConsumer(CallerSocket):
         self, principal: Principal, call: Call, wish: Wish | None, request_id: str, windows: Sequence[Window]
     ) -> None:
         gateway, charge = self.runtime.gateway, partial(self.runtime.limiter.charge, windows)
-        exchange, turn = await accept(gateway, principal, call, wish, request_id=request_id, charge=charge)
+        exchange, keeper = await accept(gateway, principal, call, wish, request_id=request_id, charge=charge)
         self.exchange = exchange
         if self.is_cancelled:
             exchange.cancel()
         sink = FrameSink(self)
         try:
-            await (exchange.relay(sink) if turn is None else relay(exchange, sink, turn, request_id))
+            await (exchange.relay(sink) if keeper is None else relay(exchange, sink, keeper, request_id))
         finally:
             self.exchange = None
             gateway.release(exchange)

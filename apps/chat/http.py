@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from apps.chat.keeping import accept, complete, relay
-from apps.chat.turns import Turn
+from apps.chat.storing import Keeper
 from apps.chat.wishes import Wish
 from apps.core.errors import AppError
 from apps.core.http.errors import body_of, headers_of, status_of, unexpected
@@ -70,13 +70,13 @@ async def serve(
     headers every answer carries, when the answer starts. `keeps`: `send` takes the whole answer, whether
     or not its client stays. Raises AppError while nothing has been sent.
     """
-    exchange, turn = await accept(gateway, principal, call, wish, request_id=request_id, charge=charge)
+    exchange, keeper = await accept(gateway, principal, call, wish, request_id=request_id, charge=charge)
     left = asyncio.ensure_future(_until_left(receive))
     left.add_done_callback(lambda watcher: None if watcher.cancelled() else gateway.client_left(exchange))
     try:
         if call.stream:
-            return await _stream(exchange, EventSink(send, headers, keeps=keeps), turn, request_id)
-        body = await (exchange.complete() if turn is None else complete(exchange, turn, request_id))
+            return await _stream(exchange, EventSink(send, headers, keeps=keeps), keeper, request_id)
+        body = await (exchange.complete() if keeper is None else complete(exchange, keeper, request_id))
         gateway.release(exchange)
         await send_json(send, 200, body, headers())
         return 200
@@ -85,9 +85,9 @@ async def serve(
         left.cancel()
 
 
-async def _stream(exchange: Exchange, sink: EventSink, turn: Turn | None, request_id: str) -> int:
+async def _stream(exchange: Exchange, sink: EventSink, keeper: Keeper | None, request_id: str) -> int:
     try:
-        await (exchange.relay(sink) if turn is None else relay(exchange, sink, turn, request_id))
+        await (exchange.relay(sink) if keeper is None else relay(exchange, sink, keeper, request_id))
     except AppError as error:
         if not sink.has_started:
             raise

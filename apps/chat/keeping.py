@@ -1,4 +1,4 @@
-"""What is kept of a model call: its turn in a conversation. Calls that keep nothing never come here."""
+"""What is kept of a model call: its turn in a conversation, and itself. Calls that keep nothing never come here."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import msgspec
 
 from apps.chat.afterwards import follow
 from apps.chat.recording import Recording
+from apps.chat.storing import Keeper, Storing, wants_storing, without_ours
 from apps.chat.turns import Turn
 from apps.chat.wishes import Wish
 from apps.conversations.services import one_conversation_only
@@ -29,17 +30,24 @@ async def accept(
     *,
     request_id: str,
     charge: Callable[[int], None],
-) -> tuple[Exchange, Turn | None]:
-    """Accept a call, as a turn of the conversation it wants to be in. Raises what both do; then nothing is held."""
+) -> tuple[Exchange, Keeper | None]:
+    """
+    Accept a call, as a turn of the conversation it wants to be in and to be stored if it wants that.
+
+    Raises what all three do; then nothing is held.
+    """
     only = principal.conversation_id
     if only is not None and (wish is None or wish.conversation_id != only):
         raise one_conversation_only()
+    stores = wants_storing(principal, call)
     if wish is None:
-        return gateway.accept(principal, call, request_id=request_id, charge=charge), None
+        exchange = gateway.accept(principal, without_ours(call), request_id=request_id, charge=charge)
+        return exchange, Storing(principal, call.document, None) if stores else None
     turn = await Turn.begin(principal, wish, call, gateway.route(principal, call))
     turn.and_then = partial(follow, gateway, principal, turn, charge)
     try:
-        return gateway.accept(principal, turn.call, request_id=request_id, charge=charge), turn
+        exchange = gateway.accept(principal, turn.call, request_id=request_id, charge=charge)
+        return exchange, Storing(principal, call.document, turn) if stores else turn
     except AppError:
         await turn.abandon()
         raise
@@ -54,9 +62,9 @@ class KeepingSink:
 
     keeps = True
 
-    def __init__(self, sink: Sink, turn: Turn, exchange: Exchange) -> None:
+    def __init__(self, sink: Sink, keeper: Keeper, exchange: Exchange) -> None:
         self._sink = sink
-        self._turn = turn
+        self._keeper = keeper
         self._exchange = exchange
         self.recording = Recording()
 
@@ -65,49 +73,49 @@ class KeepingSink:
         for chunk in chunks:
             self.recording.take(chunk)
         if chunks and (self._sink.keeps or not self._exchange.client_gone):
-            await self._sink.write([self._turn.mark(chunk) for chunk in chunks])
+            await self._sink.write([self._keeper.mark(chunk) for chunk in chunks])
 
     async def ping(self) -> None:
         await self._sink.ping()
 
 
-async def relay(exchange: Exchange, sink: Sink, turn: Turn, request_id: str) -> None:
+async def relay(exchange: Exchange, sink: Sink, keeper: Keeper, request_id: str) -> None:
     """
-    Relay a stream and keep its turn, whole or as far as it came.
+    Relay a stream and keep its answer, whole or as far as it came.
 
-    Raises what `Exchange.relay` and `Turn.keep` do.
+    Raises what `Exchange.relay` and `Keeper.keep` do.
     """
-    keeping = KeepingSink(sink, turn, exchange)
+    keeping = KeepingSink(sink, keeper, exchange)
     try:
         await exchange.relay(keeping)
     finally:
-        await _settle(exchange, turn, keeping.recording, request_id)
+        await _settle(exchange, keeper, keeping.recording, request_id)
     if sink.keeps or not exchange.client_gone:
         await sink.write([DONE])
 
 
-async def complete(exchange: Exchange, turn: Turn, request_id: str) -> bytes:
-    """Return a whole answer, its turn kept. Raises what `Exchange.complete` and `Turn.keep` do."""
+async def complete(exchange: Exchange, keeper: Keeper, request_id: str) -> bytes:
+    """Return a whole answer, kept. Raises what `Exchange.complete` and `Keeper.keep` do."""
     try:
         body = await exchange.complete()
     except BaseException:
-        await _settle(exchange, turn, Recording(), request_id)
+        await _settle(exchange, keeper, Recording(), request_id)
         raise
-    await turn.keep(msgspec.json.decode(body), request_id=request_id, is_whole=True)
-    return turn.mark(body)
+    await keeper.keep(msgspec.json.decode(body), request_id=request_id, is_whole=True)
+    return keeper.mark(body)
 
 
-async def _settle(exchange: Exchange, turn: Turn, recording: Recording, request_id: str) -> None:
+async def _settle(exchange: Exchange, keeper: Keeper, recording: Recording, request_id: str) -> None:
     """
     Keep what came. An answer that failed before its first word is not a turn: the client is told, and asks
     again. One whose client left, or stopped it, is.
     """
     answer = recording.document(exchange.tokens)
     if exchange.state is State.UPSTREAM_ERROR and not any(map(_says_something, answer["choices"])):
-        await turn.abandon()
+        await keeper.abandon()
         return
     ended = bool(answer["choices"]) and all(choice["finish_reason"] for choice in answer["choices"])
-    await turn.keep(answer, request_id=request_id, is_whole=ended)
+    await keeper.keep(answer, request_id=request_id, is_whole=ended)
 
 
 def _says_something(choice: dict[str, object]) -> bool:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.conversations.models import ChatProject, Conversation
-from apps.conversations.services import delete_conversations, project_for
+from apps.conversations.services import delete_conversations, one_conversation_only, project_for
 from apps.core.errors import NotFound
 from apps.organizations.principal import Principal
 
@@ -29,7 +29,13 @@ def find_chat_project(principal: Principal, public_id: str) -> ChatProject:
 def create_chat_project(
     *, principal: Principal, name: str, instruction: str = "", is_favorite: bool = False, is_archived: bool = False
 ) -> ChatProject:
-    """Make a chat project of the caller's. A name may be given again. Raises what `project_for` does."""
+    """
+    Make a chat project of the caller's. A name may be given again.
+
+    Raises what `project_for` does, and Forbidden for a key that is for one conversation.
+    """
+    if principal.conversation_id is not None:
+        raise one_conversation_only()
     return ChatProject.objects.create(
         organization_id=principal.organization_id,
         project=project_for(principal),

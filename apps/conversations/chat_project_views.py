@@ -24,7 +24,7 @@ from apps.organizations import openapi as shapes
 from apps.organizations.permissions import principal_of
 from apps.organizations.roles import Scope
 
-_TAGS = ["Projects"]
+_TAGS = ["Chat projects"]
 _PROJECT = {
     "id": "cproj_4Xn0b1Jq8sT2vW5yZ7aC9dE3",
     "object": "project",
@@ -51,7 +51,7 @@ class ChatProjectsView(APIView):
 
     @extend_schema(
         operation_id="listChatProjects",
-        summary="List projects",
+        summary="List chat projects",
         description="Those of the caller: a person's own, or a project key's.",
         tags=_TAGS,
         parameters=[
@@ -70,7 +70,7 @@ class ChatProjectsView(APIView):
 
     @extend_schema(
         operation_id="createChatProject",
-        summary="Create a project",
+        summary="Create a chat project",
         description="A name may be given more than once.",
         tags=_TAGS,
         request=NewChatProject,
@@ -97,7 +97,7 @@ class ChatProjectView(APIView):
 
     @extend_schema(
         operation_id="retrieveChatProject",
-        summary="Retrieve a project",
+        summary="Retrieve a chat project",
         tags=_TAGS,
         responses={200: ChatProjectShape},
         examples=[_EXAMPLE],
@@ -108,7 +108,7 @@ class ChatProjectView(APIView):
 
     @extend_schema(
         operation_id="patchChatProject",
-        summary="Update a project",
+        summary="Update a chat project",
         description=_CHANGE_TEXT,
         tags=_TAGS,
         request=ChangedChatProject,
@@ -120,7 +120,7 @@ class ChatProjectView(APIView):
 
     @extend_schema(
         operation_id="updateChatProject",
-        summary="Update a project (other verb)",
+        summary="Update a chat project (other verb)",
         description=_CHANGE_TEXT,
         tags=_TAGS,
         request=ChangedChatProject,
@@ -132,7 +132,7 @@ class ChatProjectView(APIView):
 
     @extend_schema(
         operation_id="deleteChatProject",
-        summary="Delete a project",
+        summary="Delete a chat project",
         description="Its conversations stay, in no project, unless they are to go with it.",
         tags=_TAGS,
         parameters=[

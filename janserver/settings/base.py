@@ -85,6 +85,7 @@ INSTALLED_APPS = [
     "apps.idempotency",
     "apps.usage",
     "apps.conversations",
+    "apps.completions",
     "apps.gateway",
     "apps.user_settings",
     "apps.prompting",
@@ -192,6 +193,7 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "apps.accounts.tasks.*": {"queue": "default"},
     "apps.catalog.tasks.*": {"queue": "default"},
+    "apps.completions.tasks.*": {"queue": "default"},
     "apps.conversations.tasks.*": {"queue": "default"},
     "apps.idempotency.tasks.*": {"queue": "default"},
     "apps.organizations.tasks.*": {"queue": "default"},
@@ -205,6 +207,7 @@ CELERY_BEAT_SCHEDULE = {
     "tidy-accounts": {"task": "apps.projects.tasks.tidy_accounts", "schedule": 600.0},
     "purge-projects": {"task": "apps.projects.tasks.purge_deleted_projects", "schedule": 3600.0},
     "purge-chat-projects": {"task": "apps.conversations.tasks.purge_chat_projects", "schedule": 3600.0},
+    "expire-completions": {"task": "apps.completions.tasks.expire", "schedule": 3600.0},
     "expire-invites": {"task": "apps.projects.tasks.expire_invites", "schedule": 300.0},
     "purge-organizations": {"task": "apps.organizations.tasks.purge", "schedule": 3600.0},
     "purge-idempotency-records": {"task": "apps.idempotency.tasks.purge_records", "schedule": 600.0},

@@ -31,6 +31,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         {"name": "Models", "description": "What can be called."},
         {"name": "Authentication", "description": "Who you are."},
         {"name": "API keys", "description": "Credentials for programs."},
+        {"name": "Chat projects", "description": "Folders of conversations, with an instruction for the model."},
+        {"name": "Stored completions", "description": "Model calls that were kept because their caller asked for it."},
         {"name": "User settings", "description": "What a person set for itself."},
         {"name": "Organizations", "description": "Tenants: made, changed, handed on, deleted."},
         {"name": "Members", "description": "Who belongs to an organization, and as what."},

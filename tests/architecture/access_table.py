@@ -423,6 +423,19 @@ BRANCHES = [
     own("POST", f"{_BRANCHES}/{{name}}/activate", Scope.CONVERSATIONS_WRITE, "member", ids=_FORK),
 ]  # fmt: skip
 
+_COMPLETION = {"completion_id": "completion"}
+_STORED = "chat/completions/{completion_id}"
+_LABELS = {"metadata": {"topic": "changed"}}
+COMPLETIONS = [
+    own("GET", "chat/completions", Scope.CONVERSATIONS_READ, "viewer", query={"after": "completion", "model": "model"}),
+    own("GET", _STORED, Scope.CONVERSATIONS_READ, "viewer", ids=_COMPLETION),
+    own("GET", f"{_STORED}/messages", Scope.CONVERSATIONS_READ, "viewer", ids=_COMPLETION),
+    *(
+        own(method, _STORED, Scope.CONVERSATIONS_WRITE, "member", ids=_COMPLETION, body=body)
+        for method, body in (("POST", _LABELS), ("PATCH", _LABELS), ("DELETE", None))
+    ),
+]
+
 OF_ORGANIZATIONS = [
     *ORGANIZATIONS,
     *MEMBERS,
@@ -447,6 +460,7 @@ DJANGO = [
     *CHAT_PROJECTS,
     *CONVERSATIONS,
     *BRANCHES,
+    *COMPLETIONS,
     *OF_ORGANIZATIONS,
 ]
 TABLE = [*DJANGO, *INFERENCE, *WEBSOCKETS]

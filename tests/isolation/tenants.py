@@ -21,6 +21,7 @@ from apps.api_keys.tokens import KeyKind
 from apps.audit.models import AuditEvent
 from apps.audit.services import SYSTEM, Action, record
 from apps.catalog.models import Model, ModelAlias, Provider, ProviderKind, Route
+from apps.completions.models import StoredCompletion
 from apps.conversations.models import Branch, ChatProject, Conversation, Item
 from apps.core.ids import new_id
 from apps.idempotency.models import IdempotencyRecord
@@ -434,4 +435,15 @@ def _fork(tenant: Tenant) -> Branch:
     return Branch.objects.create(
         organization=tenant.organization, conversation=main.conversation, name=new_id(tenant.mark), parent=main,
         fork_sequence=1, last_sequence=1, item_count=1,
+    )  # fmt: skip
+
+
+@makes("completion")
+def _completion(tenant: Tenant) -> StoredCompletion:
+    message = {"role": "assistant", "content": tenant.text("answer"), "refusal": None}
+    return StoredCompletion.objects.create(
+        organization=tenant.organization, project=tenant.row("default_project"), user=tenant.owner,
+        model=tenant.row("model").model_id, request_id=f"req_{tenant.mark}", metadata={tenant.mark: tenant.mark},
+        messages=[{"role": "user", "content": tenant.text("question")}],
+        answer={"choices": [{"index": 0, "finish_reason": "stop", "message": message}]},
     )  # fmt: skip

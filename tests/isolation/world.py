@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from apps.accounts.sessions import issue_tokens
 from apps.api_keys.models import ApiKey
 from apps.api_keys.services import Holder
 from apps.api_keys.tokens import KeyKind
-from apps.core.ids import new_id
+from apps.core.ids import ID_LENGTH, new_id, random_base62
 from apps.organizations.models import Membership
 from apps.organizations.roles import (
     ALL,
@@ -166,5 +167,6 @@ class World:
 
     def random_id(self, kind: str) -> str:
         """A well-formed id of that type which names nothing."""
-        prefix, _, rest = self.b.id_of(kind).partition("_")
-        return new_id(prefix) if len(rest) == 24 else f"nobody/{new_id('none')}"
+        theirs = self.b.id_of(kind)
+        random = re.fullmatch(rf"(\w+[-_])[0-9A-Za-z]{{{ID_LENGTH}}}", theirs)
+        return random[1] + random_base62(ID_LENGTH) if random else f"nobody/{new_id('none')}"
