@@ -65,7 +65,8 @@ def parse_item(given: Any, where: str) -> list[NewItem]:
         raise BadRequest(f"'{where}type' is missing.", code="missing_required_parameter", param=f"{where}type")
     if kind != MESSAGE and (not isinstance(kind, str) or kind not in TYPES):
         raise BadRequest(f"'{where}type' must be one of {', '.join([MESSAGE, *TYPES])}.", param=f"{where}type")
-    item = {name: value for name, value in given.items() if name not in _READ_ONLY}
+    own = TYPES[kind].__struct_encode_fields__ if kind != MESSAGE else ()
+    item = {name: value for name, value in given.items() if name in own or name not in _READ_ONLY}
     metadata = parse_metadata(item.get("metadata"), f"{where}metadata")
     found = _message(item, where) if kind == MESSAGE else [_other(kind, item, where)]
     for each in found:
@@ -179,7 +180,7 @@ def _phase(given: Any, where: str) -> str:
 
 def _other(kind: str, item: dict[str, Any], where: str) -> NewItem:
     """Return an item that is no message, as its type has it."""
-    ignored = {"type", "metadata", *(_PROJECTED - set(TYPES[kind].__struct_fields__))}
+    ignored = {"type", "metadata", *(_PROJECTED - set(TYPES[kind].__struct_encode_fields__))}
     data = {name: value for name, value in item.items() if name not in ignored}
     word = _status(kind, data, where)
     data.pop("status", None)

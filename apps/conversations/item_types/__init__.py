@@ -57,7 +57,7 @@ def check(kind: str, given: dict[str, Any], where: str) -> None:
     """Raise BadRequest naming what is not as an item of this type has it. `where` is its place in the body."""
     shape = TYPES[kind]
     for name in given:
-        if name not in shape.__struct_fields__:
+        if name not in shape.__struct_encode_fields__:
             unknown = f"{where}{name}"
             raise BadRequest(f"Unknown parameter: {unknown}.", code="unknown_parameter", param=unknown)
     try:

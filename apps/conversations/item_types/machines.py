@@ -7,11 +7,25 @@ from typing import Literal
 from apps.conversations.item_types.shared import Caller, Count, SafetyCheck, Status, Strict, Tagged
 
 
+class _Moderation(Strict):
+    categories: list[str]
+    moderation_stage: Literal["input", "output", "unknown"]
+
+
 class _ImageError(Strict):
     message: str
     type: str
     code: str | None = None
     param: str | None = None
+    moderation_details: _Moderation | None = None
+
+
+class _SvgUsage(Strict):
+    model: str
+    input_tokens: Count
+    output_tokens: Count
+    reasoning_tokens: Count
+    total_tokens: Count
 
 
 class ImageGenerationCall(Strict):
@@ -24,6 +38,7 @@ class ImageGenerationCall(Strict):
     quality: Literal["low", "medium", "high", "xhigh", "max", "auto"] | None = None
     revised_prompt: str | None = None
     size: str | None = None
+    svg_usage: _SvgUsage | None = None
 
 
 class _Point(Strict):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from msgspec import field
+
 from apps.conversations.item_types.shared import Caller, Count, Status, Strict, Tagged
 
 
@@ -19,6 +21,7 @@ class FunctionCall(Strict):
     call_id: str
     name: str
     arguments: str
+    is_async: bool | None = field(default=None, name="async")
     namespace: str | None = None
     caller: Caller = None
     created_by: str | None = None
@@ -39,6 +42,7 @@ class CustomToolCall(Strict):
     call_id: str
     name: str
     input: str
+    is_async: bool | None = field(default=None, name="async")
     namespace: str | None = None
     caller: Caller = None
     status: Status | None = None

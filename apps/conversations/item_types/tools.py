@@ -28,6 +28,18 @@ class _WebSearchTool(Tagged, tag="web_search"):
     search_context_size: Literal["low", "medium", "high"] | None = None
 
 
+class _DatedWebSearchTool(_WebSearchTool, tag="web_search_2025_08_26"):
+    pass
+
+
+class _WebSearchPreviewTool(_WebSearchTool, tag="web_search_preview"):
+    pass
+
+
+class _DatedWebSearchPreviewTool(_WebSearchTool, tag="web_search_preview_2025_03_11"):
+    pass
+
+
 class _McpTool(Tagged, tag="mcp"):
     server_label: str
     server_url: str | None = None
@@ -65,11 +77,36 @@ class _ComputerTool(Tagged, tag="computer"):
     pass
 
 
+class _ComputerPreviewTool(Tagged, tag="computer_use_preview"):
+    display_height: Count
+    display_width: Count
+    environment: Literal["windows", "mac", "linux", "ubuntu", "browser"]
+
+
+class _ProgrammaticTool(Tagged, tag="programmatic_tool_calling"):
+    pass
+
+
+class _NamespaceTool(Tagged, tag="namespace"):
+    name: str
+    description: str
+    tools: list[_FunctionTool | _CustomTool]
+
+
+class _ToolSearchTool(Tagged, tag="tool_search"):
+    description: str | None = None
+    execution: Literal["server", "client"] | None = None
+    parameters: Any = None
+
+
 Tool = (
     _FunctionTool
     | _CustomTool
     | _FileSearchTool
     | _WebSearchTool
+    | _DatedWebSearchTool
+    | _WebSearchPreviewTool
+    | _DatedWebSearchPreviewTool
     | _McpTool
     | _CodeInterpreterTool
     | _ImageGenerationTool
@@ -77,6 +114,10 @@ Tool = (
     | _ShellTool
     | _ApplyPatchTool
     | _ComputerTool
+    | _ComputerPreviewTool
+    | _ProgrammaticTool
+    | _NamespaceTool
+    | _ToolSearchTool
 )
 
 
