@@ -162,9 +162,16 @@ class Conversation(OwnedModel):
             models.Index(fields=["chat_project", "-created_at", "-id"], name="conversation_chat_project_idx"),
             models.Index(fields=["organization", "-created_at"], name="conversation_org_idx"),
             models.Index(fields=["-created_at", "-id"], name="conversation_created_idx"),
+            models.Index(
+                fields=["-created_at", "-id"],
+                name="conversation_archived_idx",
+                condition=Q(archived_at__isnull=False),
+            ),
             # What a retention time is up for.
             models.Index(fields=["project", "updated_at"], name="conversation_updated_idx"),
         ]
+        # For staff who may read what was said by others, with a reason.
+        permissions = [("open_content", "Can open the content of conversations")]
 
     def __str__(self) -> str:
         return self.public_id
