@@ -159,6 +159,13 @@ class Conversation(OwnedModel):
         ordering = ["-created_at", "-id"]
         indexes = [
             models.Index(fields=["project", "user", "-created_at", "-id"], name="conversation_owner_idx"),
+            # What is listed when nothing else is asked for, and counted without a look at the rows.
+            models.Index(
+                fields=["project", "user", "-created_at", "-id"],
+                include=["organization"],
+                condition=Q(archived_at=None),
+                name="conversation_listed_idx",
+            ),
             models.Index(fields=["chat_project", "-created_at", "-id"], name="conversation_chat_project_idx"),
             models.Index(fields=["organization", "-created_at"], name="conversation_org_idx"),
             models.Index(fields=["-created_at", "-id"], name="conversation_created_idx"),

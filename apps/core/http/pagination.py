@@ -36,7 +36,8 @@ def paginate(
     Raises BadRequest naming a bad `limit`, `order`, `offset`, `after` or `before`.
     """
     asked = page_asked(request, default_order)
-    total = queryset.order_by()[: MAX_COUNT + 1].count()
+    # In the order of the page, so that both are read from one index.
+    total = queryset.order_by(f"-{ordered_by}", "-pk")[: MAX_COUNT + 1].count()
     rows = queryset
     if asked.after:
         rows = rows.filter(_beyond(queryset, key, ordered_by, asked.after, "after", asked.descending))
