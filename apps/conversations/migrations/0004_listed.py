@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("conversations", "0002_search"),
+        ("conversations", "0003_open_content"),
         ("organizations", "0005_owners_lists"),
         ("projects", "0007_owners_lists"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
