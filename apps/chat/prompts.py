@@ -70,6 +70,21 @@ def news_in(history: Sequence[Item], said: Sequence[Message]) -> News:
     return News(list(said[known:]), items, instead_of)
 
 
+def news_of(history: Sequence[Item], said: Sequence[Message], *, edits: bool) -> News:
+    """
+    Return what an edit says, all of which is new. An answer given again says nothing: its question is in the history.
+
+    Raises BadRequest for one that is the other, and for a question that the model cannot hold.
+    """
+    if edits and not said:
+        raise BadRequest("The message must say something.", param="content")
+    if said and not edits:
+        raise BadRequest("The question stays as it is. Edit the message to ask another one.", param="messages")
+    if not edits and not history:
+        raise BadRequest("The question is longer than what the model reads.", code="context_length_exceeded")
+    return News(list(said), [item for message in said for item in items_of_message(message)], [])
+
+
 def _known(told: Sequence[Item], parts: Sequence[list[NewItem]]) -> int:
     """Return how many of the messages, from the first one on, end with what was told last."""
     stored = [_signature(item) for item in told]

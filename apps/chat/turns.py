@@ -12,11 +12,11 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 
 from apps.catalog.snapshot import Target
-from apps.chat.prompts import News, news_in, prompted, room_for_history, split
-from apps.chat.wishes import Wish
-from apps.conversations import services, turns
+from apps.chat.prompts import News, news_in, news_of, prompted, room_for_history, split
+from apps.chat.wishes import Fork, Wish
+from apps.conversations import branches, services, turns
 from apps.conversations.content import NewItem, items_of_answer
-from apps.conversations.models import Conversation, Item, Status
+from apps.conversations.models import Branch, Conversation, Item, Status
 from apps.conversations.turns import History
 from apps.core.db import in_db_thread
 from apps.core.errors import ServiceUnavailable
@@ -50,8 +50,11 @@ class Turn:
         self._turn_id = turn_id
         self._news = news
         self._renewing = asyncio.create_task(self._renew()) if wish.stores else None
+        # The branch the turn begins, not stored yet.
+        self._fork = conversation.branch if wish.fork is not None else None
         mark = {"id": conversation.public_id, "title": conversation.title or None}
-        fields = {"conversation_id": conversation.public_id, "conversation": mark}
+        branch = conversation.branch.name if wish.stores or wish.fork is None else None
+        fields = {"conversation_id": conversation.public_id, "conversation": mark, "branch": branch}
         self._mark = b"," + msgspec.json.encode(fields)[1:]
 
     @classmethod
@@ -70,21 +73,25 @@ class Turn:
             raise ServiceUnavailable("The conversation cannot be read right now. Try again.", retry_after=1) from None
 
     def mark(self, payload: bytes) -> bytes:
-        """Return a chunk or an answer with the conversation's id in it."""
+        """Return a chunk or an answer with the conversation's id and the branch's name in it."""
         return payload.rstrip()[:-1] + self._mark
 
     async def keep(self, answer: dict[str, Any], *, request_id: str, is_whole: bool) -> list[Item]:
         """
         Store what was said and the answer, and let go. `answer` is a `chat.completion`, perhaps a part of one.
 
-        Raises ServiceUnavailable without the database.
+        An answer given again of which not a word came is no reason for a branch. Raises ServiceUnavailable without
+        the database.
         """
         message = (answer.get("choices") or [{}])[0].get("message") or {}
+        if self._fork is not None and not (is_whole or self._news.items or _says_something(message)):
+            await self.abandon()
+            return []
         status = Status.COMPLETED if is_whole else Status.INCOMPLETE
         model = str(answer.get("model") or self.call.model)
         items = [*self._news.items, *_written(items_of_answer(message, status=status), answer, model, request_id)]
         stored: list[Item] = await self._end(
-            turns.finish, items, model=self.call.model, instead_of=self._news.instead_of
+            turns.finish, items, model=self.call.model, instead_of=self._news.instead_of, fork=self._fork
         )
         if stored and is_whole:
             self.and_then()
@@ -119,6 +126,10 @@ def _nothing() -> None:
     """What follows most turns."""
 
 
+def _says_something(message: dict[str, Any]) -> bool:
+    return any(value for name, value in message.items() if name != "role")
+
+
 def _written(items: list[NewItem], answer: dict[str, Any], model: str, request_id: str) -> list[NewItem]:
     """Say which call wrote the items, and with the last of them what it used."""
     for item in items:
@@ -139,8 +150,10 @@ def _prepare(
     if wish.stores:
         turns.take(conversation, turn_id)
     try:
+        if wish.fork is not None:
+            branches.turn_to(conversation, _forked(conversation, wish.fork))
         profile = profile_for(principal.owner_id) if principal.owner_id else None
-        news, history, asked = _asked(conversation, profile, call, target)
+        news, history, asked = _asked(conversation, profile, call, target, wish.fork)
     except BaseException:
         if wish.conversation_id is None:
             _forget(conversation, turn_id)
@@ -150,8 +163,13 @@ def _prepare(
     return conversation, turn_id, news, history, asked
 
 
+def _forked(conversation: Conversation, fork: Fork) -> Branch:
+    forked = branches.fork_to_edit if fork.edits else branches.fork_to_regenerate
+    return forked(conversation, fork.item_id)
+
+
 def _asked(
-    conversation: Conversation, profile: Profile | None, call: Call, target: Target
+    conversation: Conversation, profile: Profile | None, call: Call, target: Target, fork: Fork | None
 ) -> tuple[News, History, Call]:
     document = call.document
     if profile is not None and not profile.enable_tools:
@@ -163,7 +181,7 @@ def _asked(
     if history.summary:
         prompt = system_prompt(profile=profile, instruction=instruction, summary=history.summary)
     instructing, said = split(document["messages"])
-    news = news_in(history.items, said)
+    news = news_in(history.items, said) if fork is None else news_of(history.items, said, edits=fork.edits)
     # Ours: a provider that stores would keep what somebody here may delete.
     ours = {"store", "metadata"}
     kept = {name: value for name, value in document.items() if name not in ours}

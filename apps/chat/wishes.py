@@ -12,11 +12,25 @@ from apps.core.errors import BadRequest
 CONVERSATION_PATHS = frozenset({"/v1/conv/chat/completions", "/v1/conv/mcp"})
 
 
+class Fork(msgspec.Struct, frozen=True, kw_only=True):
+    """What a turn comes instead of, on a branch of its own: an answer, or a message if it `edits`."""
+
+    conversation_id: str
+    item_id: str
+    edits: bool
+
+
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversation to be in, a new one if `conversation_id` is None. `stores`: its turn is kept there."""
+    """
+    A conversation to be in, a new one if `conversation_id` is None. `stores`: its turn is kept there.
+
+    `fork`: what it begins a branch with. `answers`: a model is called.
+    """
 
     conversation_id: str | None
     stores: bool = True
+    fork: Fork | None = None
+    answers: bool = True
 
 
 def read_wish(document: Any, *, is_conversational: bool) -> tuple[Any, Wish | None]:

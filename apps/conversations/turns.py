@@ -16,9 +16,10 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from apps.conversations.branches import begin
 from apps.conversations.content import NewItem
 from apps.conversations.happenings import Happening, tell
-from apps.conversations.models import Conversation, Item
+from apps.conversations.models import Branch, Conversation, Item
 from apps.conversations.paths import newest
 from apps.conversations.services import lock_row, locked, not_found, project_for, remove_items, write_items
 from apps.core.errors import Conflict, NotFound
@@ -54,8 +55,8 @@ def find(principal: Principal, public_id: str) -> Conversation:
 
 def take(conversation: Conversation, turn_id: str) -> None:
     """
-    Hold a conversation for a turn. Raises Conflict: `conversation_locked` while another turn does,
-    `conversation_archived` for one that can only be read.
+    Hold a conversation for a turn, and read what was written to it until then. Raises Conflict:
+    `conversation_locked` while another turn does, `conversation_archived` for one that can only be read.
     """
     if conversation.is_archived:
         raise Conflict("The conversation is archived. Take it out of the archive first.", code="conversation_archived")
@@ -64,7 +65,17 @@ def take(conversation: Conversation, turn_id: str) -> None:
     rows = Conversation.objects.in_organization(conversation.organization_id).filter(free, pk=conversation.pk)
     if not rows.update(turn_id=turn_id, turn_expires_at=now + _lease()):
         raise locked()
+    _catch_up(conversation, turn_id)
     tell(conversation.pk, Happening.TURN_STARTED)
+
+
+def _catch_up(conversation: Conversation, turn_id: str) -> None:
+    rows = Conversation.objects.in_organization(conversation.organization_id).select_related("active_branch")
+    now: Conversation | None = rows.filter(pk=conversation.pk, turn_id=turn_id).first()
+    if now is None:
+        raise not_found()
+    conversation.active_branch = now.active_branch
+    conversation.summary, conversation.summary_sequence = now.summary, now.summary_sequence
 
 
 def renew(conversation: Conversation, turn_id: str) -> None:
@@ -115,16 +126,19 @@ def finish(
     *,
     model: str = "",
     instead_of: Sequence[Item] = (),
+    fork: Branch | None = None,
 ) -> list[Item]:
     """
     Store what was said in a turn and let go of the conversation, in one transaction: all of it or nothing.
 
-    `instead_of`: a broken-off answer to the same question, which goes. A turn that lost its hold adds
-    its items all the same, after whatever was stored meanwhile. Returns nothing for a conversation
-    deleted meanwhile.
+    `instead_of`: a broken-off answer to the same question, which goes. `fork`: a branch, not stored yet, that
+    begins with these items and becomes the active one. A turn that lost its hold adds its items all the same, after
+    whatever was stored meanwhile. Returns nothing for a conversation, or a branch to fork from, deleted meanwhile.
     """
     try:
         held = lock_row(conversation)
+        if fork is not None:
+            begin(held, fork)
     except NotFound:
         return []
     if instead_of:

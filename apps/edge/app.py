@@ -17,8 +17,9 @@ from django.conf import settings
 from apps.api_keys.addresses import check_address
 from apps.api_keys.authentication import SCOPE_PRINCIPAL, credentials_of
 from apps.api_keys.sockets import SCOPE_ADDRESS, SCOPE_LIMITER, SCOPE_PRINCIPALS
-from apps.chat.http import Headers, Receive, Send, send_error, serve
-from apps.chat.wishes import CONVERSATION_PATHS, read_wish
+from apps.chat.forks import COUNTED_AS, edit, fork_in, read_fork
+from apps.chat.http import Headers, Receive, Send, send_error, send_json, serve
+from apps.chat.wishes import CONVERSATION_PATHS, Wish, read_wish
 from apps.core import logs
 from apps.core.errors import AppError, MethodNotAllowed, RateLimited, ServiceUnavailable
 from apps.core.lifecycle import lifecycle
@@ -50,6 +51,8 @@ Scope = dict[str, Any]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 INFERENCE = {f"/v1/{endpoint}": endpoint for endpoint in BODIES} | dict.fromkeys(CONVERSATION_PATHS, "chat/completions")
+# Where model calls are made, and those that were stored are listed.
+STORED = "/v1/chat/completions"
 # Routes that read the credential themselves: it may be one that opens nothing else, such as a refresh token.
 OWN_CREDENTIAL = frozenset(
     f"/v1/auth/{name}" for name in ("refresh-token", "refresh", "revoke", "logout", "validate", "validate-api-key")
@@ -65,18 +68,24 @@ _API_HEADERS: Headers = [
 class Request:
     """One HTTP request on its way through the edge."""
 
-    __slots__ = ("counted", "decision", "headers", "id", "path", "principal", "scope", "started_at", "status")
+    __slots__ = ("counted", "decision", "fork", "headers", "id", "path", "principal", "scope", "started_at", "status")
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
         self.started_at = time.perf_counter()
         self.path = canonical(scope["path"])
+        self.fork = fork_in(self.path)
         self.headers: dict[str, str] = {}
         self.id = ""
         self.principal: Principal | None = None
         self.counted: Sequence[Window] = ()
         self.decision: Decision | None = None
         self.status = 0
+
+    @property
+    def is_call(self) -> bool:
+        """Whether a model is called."""
+        return self.path in INFERENCE or self.fork is not None
 
     def answer_headers(self) -> Headers:
         """What every answer carries."""
@@ -149,7 +158,7 @@ class Edge:
             return
         if lifecycle.draining and path not in HEALTH:
             raise ServiceUnavailable("The server is restarting. Try again.", code="server_shutdown", retry_after=1)
-        if path in INFERENCE:
+        if request.is_call and not (path == STORED and method in ("GET", "HEAD")):
             await self._infer(request, receive, send)
             return
         if path not in HEALTH and not path.startswith("/static/"):
@@ -163,18 +172,24 @@ class Edge:
         if principal is None:
             await self._count(request)
             raise unauthenticated()
-        if HEADER in request.headers:
-            # It may be a replay, which is no model call: only the address counts before that is known.
+        if HEADER in request.headers or request.fork is not None:
+            # It may be a replay or an edit, which is no model call: only the address counts before that is known.
             address = Caller(logs.client_address.get() or "unknown", user_id=None, key_id=None, is_guest=False)
             await self._admit_to(request, windows_for("POST", "/v1/", address))
         await self._once(request, receive, send, partial(self._call_model, principal))
 
     async def _call_model(self, principal: Principal, request: Request, receive: Receive, send: Send) -> None:
         body = await read_body(receive, request.headers, settings.MAX_JSON_BYTES)
-        document, wish = read_wish(parse_json(body), is_conversational=request.path in CONVERSATION_PATHS)
-        call = Call(INFERENCE[request.path], document, body, principal.default_model)
+        path, document, wish = await _asked_in(request, principal, body)
+        if wish is not None and not wish.answers:
+            await self._count(request)
+            branch = await edit(principal, document, wish)
+            request.status = 201
+            await send_json(send, 201, branch, request.answer_headers())
+            return
+        call = Call(INFERENCE[path], document, body, principal.default_model, may_say_nothing=request.fork is not None)
         slot = _slot_of(principal, request.id) if call.stream else None
-        windows = windows_of_call(self._running, principal, call, request.path, logs.client_address.get() or "unknown")
+        windows = windows_of_call(self._running, principal, call, path, logs.client_address.get() or "unknown")
         await self._admit_to(request, windows, slot)
         try:
             request.status = await serve(
@@ -205,7 +220,7 @@ class Edge:
         if (answer := record.answer()) is not None:
             request.status = await replay(send, answer, request.answer_headers())
             return
-        is_call, keeps = request.path in INFERENCE, may_keep(principal, body)
+        is_call, keeps = request.is_call, may_keep(principal, body)
         async with Recorder(claims, record.public_id, body, receive, send, is_call=is_call, keeps=keeps) as client:
             try:
                 await handle(request, client.receive, client.send)
@@ -288,6 +303,13 @@ class Edge:
             SCOPE_ADDRESS: address_of(scope),
         }
         await self._channels({**scope, **own}, receive, send)
+
+
+async def _asked_in(request: Request, principal: Principal, body: bytes) -> tuple[str, Any, Wish | None]:
+    """Return the path a model call counts as, its document, and what it wants of a conversation."""
+    if request.fork is not None:
+        return COUNTED_AS, *await read_fork(principal, parse_json(body or b"{}"), request.fork)
+    return request.path, *read_wish(parse_json(body), is_conversational=request.path in CONVERSATION_PATHS)
 
 
 def _slot_of(principal: Principal, request_id: str) -> StreamSlot:

@@ -53,16 +53,25 @@ class Call:
 
     __slots__ = ("document", "endpoint", "include_usage", "model", "raw", "stream")
 
-    def __init__(self, endpoint: str, document: Any, raw: bytes, default_model: str | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        document: Any,
+        raw: bytes,
+        default_model: str | None = None,
+        *,
+        may_say_nothing: bool = False,
+    ) -> None:
         """
         Check what we rely on. `raw` is the body as it came, `document` the same, parsed.
 
-        `default_model` is meant by a body that names none. Raises BadRequest naming the parameter.
+        `default_model` is meant by a body that names none. `may_say_nothing`: its messages are not all it will
+        say. Raises BadRequest naming the parameter.
         """
         if default_model is not None and isinstance(document, dict) and document.get("model") is None:
             document = {**document, "model": default_model}
             raw = msgspec.json.encode(document)
-        body = _checked(endpoint, document)
+        body = _checked(endpoint, document, may_say_nothing=may_say_nothing)
         self.endpoint = endpoint
         self.document: dict[str, Any] = document
         self.raw = raw
@@ -85,7 +94,7 @@ class Call:
         return msgspec.json.encode(document)
 
 
-def _checked(endpoint: str, document: Any) -> _Body:
+def _checked(endpoint: str, document: Any, *, may_say_nothing: bool) -> _Body:
     if not isinstance(document, dict):
         raise BadRequest("The body must be a JSON object.", code="invalid_json")
     kind = BODIES[endpoint]
@@ -96,17 +105,17 @@ def _checked(endpoint: str, document: Any) -> _Body:
         body: _Body = msgspec.convert(document, kind, strict=True)
     except msgspec.ValidationError as problem:
         raise _invalid(str(problem)) from None
-    _check_bounds(body)
+    _check_bounds(body, fewest=0 if may_say_nothing else 1)
     return body
 
 
-def _check_bounds(body: _Body) -> None:
+def _check_bounds(body: _Body, *, fewest: int) -> None:
     if not 0 < len(body.model) <= MAX_MODEL_NAME:
         raise BadRequest(f"'model' must have 1 to {MAX_MODEL_NAME} characters.", param="model")
     if body.n is not None and not 1 <= body.n <= MAX_CHOICES:
         raise BadRequest(f"'n' must be from 1 to {MAX_CHOICES}.", param="n")
     if isinstance(body, ChatBody):
-        if not 0 < len(body.messages) <= MAX_MESSAGES:
+        if not fewest <= len(body.messages) <= MAX_MESSAGES:
             raise BadRequest(f"'messages' must hold 1 to {MAX_MESSAGES} messages.", param="messages")
         if body.tools is not None and len(body.tools) > MAX_TOOLS:
             raise BadRequest(f"'tools' may hold {MAX_TOOLS} tools at most.", param="tools")
