@@ -19,7 +19,8 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 from unfold import paginator
 from unfold.admin import ModelAdmin, TabularInline
-from unfold.contrib.filters.admin import RangeDateFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import AutocompleteSelectFilter, RangeDateFilter, RangeDateTimeFilter
+from unfold.contrib.filters.forms import AutocompleteDropdownForm
 
 from apps.core.export import FORMATS, exported
 from apps.core.tables import Column
@@ -97,6 +98,21 @@ class Autocomplete(AutocompleteSelect):
             return super().optgroups(name, [each for each in value if "\x00" not in str(each)], attr)
         except ValueError:
             return super().optgroups(name, [], attr)
+
+
+class _ChosenForm(AutocompleteDropdownForm):
+    widget = Autocomplete
+
+    def __init__(self, request: HttpRequest, name: str, *, field: Any, model_admin: Any, **kwargs: Any) -> None:
+        super().__init__(request, name, field=field, model_admin=model_admin, **kwargs)
+        listed = model_admin.admin_site.get_model_admin(field.remote_field.model)
+        self.fields[name].queryset = listed.get_queryset(request)
+
+
+class ChosenFilter(AutocompleteSelectFilter):
+    """Rows that point at one other, which is searched for among those that the site's own list of them shows."""
+
+    form_class = _ChosenForm
 
 
 class ChoosingMixin:

@@ -58,6 +58,13 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
+                "title": "Conversations",
+                "items": [
+                    _item("Conversations", "forum", "conversations_conversation_changelist"),
+                    _item("Chat projects", "topic", "conversations_chatproject_changelist"),
+                ],
+            },
+            {
                 "title": "Groups and roles",
                 "items": [
                     _item("Groups", "groups", "organizations_group_changelist"),
@@ -135,6 +142,13 @@ UNFOLD_ORGANIZATION: dict[str, Any] = {
                     _own("Project members", "folder_shared", "projects_projectmembership_changelist"),
                     _own("Service accounts", "smart_toy", "projects_serviceaccount_changelist"),
                     _own("API keys", "key", "api_keys_apikey_changelist"),
+                ],
+            },
+            {
+                "title": "Conversations",
+                "items": [
+                    _own("Conversations", "forum", "conversations_conversation_changelist"),
+                    _own("Chat projects", "topic", "conversations_chatproject_changelist"),
                 ],
             },
             {

@@ -28,6 +28,9 @@ from apps.audit.models import AuditEvent
 from apps.audit.services import Action, Actor
 from apps.audit.services import record as record_audit
 from apps.catalog.models import Model, ModelAlias, Provider, ProviderKind, Route
+from apps.conversations.content import NewItem
+from apps.conversations.models import Branch, ChatProject, Conversation
+from apps.conversations.services import write_items
 from apps.core.ids import new_id
 from apps.idempotency.models import IdempotencyRecord
 from apps.organizations.models import (
@@ -63,6 +66,8 @@ NO_ADD = {
     "socialaccount.SocialAccount",
     "mfa.Authenticator",
     "accounts.Invitation",
+    "conversations.Conversation",
+    "conversations.ChatProject",
     "user_settings.UserSettings",
 }
 ADMIN_POLICY = {"script-src 'self' 'unsafe-eval'", "style-src 'self' 'unsafe-inline'", "img-src 'self' data:"}
@@ -107,8 +112,8 @@ def fill(number: int) -> dict[str, Any]:
     tenancy = (user, organization, membership, project, key, invite, place, *roles_of(place, number))
     sso = single_sign_on(organization, number)
     role = StaffRole.objects.create(name=f"staff {number}")
-    once = done_once(organization, number)
-    rows = (role, *tenancy, *ways_in(user, number), *sso, provider, model, route, alias, record, once, event)
+    once, said = done_once(organization, number), said_in(project, user)
+    rows = (role, *tenancy, *said, *ways_in(user, number), *sso, provider, model, route, alias, record, once, event)
     return {row._meta.label: row for row in rows}
 
 
@@ -125,6 +130,24 @@ def done_once(organization: Organization, number: int) -> IdempotencyRecord:
         lease_until=timezone.now(),
         finished_at=timezone.now(),
     )
+
+
+def said_in(project: Project, user: User) -> tuple[Any, ...]:
+    """A conversation of two items in a chat project. None of their words is for the admin."""
+    owned: dict[str, Any] = {"organization": project.organization, "project": project, "user": user}
+    chat_project = ChatProject.objects.create(**owned, name="private-name", instruction="private-instruction")
+    words = {"title": "private-title", "summary": "private-summary", "metadata": {"note": "private-note"}}
+    conversation = Conversation.objects.create(**owned, chat_project=chat_project, **words)
+    conversation.active_branch = Branch.objects.create(organization=project.organization, conversation=conversation)
+    conversation.save()
+    write_items(
+        conversation, [NewItem(type="message", role="user", data=spoken(f"private-word {word}")) for word in "ab"]
+    )
+    return conversation, chat_project
+
+
+def spoken(text: str) -> dict[str, Any]:
+    return {"content": [{"type": "input_text", "text": text}]}
 
 
 def invited(organization: Organization, number: int) -> Invite:
@@ -232,6 +255,8 @@ def test_a_search_finds_and_misses(admin_client: Client, label: str):
         "catalog.Model": "org/m",
         "catalog.Route": "m",
         "catalog.ModelAlias": "alias",
+        "conversations.Conversation": "user1@",
+        "conversations.ChatProject": "user1@",
         "usage.UsageRecord": "req_1",
         "idempotency.IdempotencyRecord": "key_1",
         "audit.AuditEvent": "target_1",

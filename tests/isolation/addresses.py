@@ -44,6 +44,7 @@ POSTED: dict[str, dict[str, str]] = {
     "history": {},
     "import": {},
     "invite": {"email": "x@example.com", "role": "owner", "days": "7"},
+    "open_content": {"reason": "to read what was said there"},
     "panel": {},
     "remove_one": _YES,
     "require_password_change_one": _YES,

@@ -1,6 +1,7 @@
 """Tenancy in the admin: organizations, who is in them, and what they have."""
 
 from apps.console.admin import (
+    conversations,
     groups,
     invites,
     limits,
@@ -13,6 +14,7 @@ from apps.console.admin import (
 )
 
 __all__ = [
+    "conversations",
     "groups",
     "invites",
     "limits",

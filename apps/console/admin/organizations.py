@@ -7,7 +7,6 @@ from typing import Any, ClassVar, cast
 from django import forms
 from django.conf import settings as configured
 from django.contrib import admin, messages
-from django.contrib.admin.widgets import AutocompleteSelect
 from django.core.exceptions import ValidationError
 from django.db.models import OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -24,7 +23,7 @@ from apps.accounts.models import User
 from apps.console.admin.panels import ORGANIZATION_PANELS, page_url
 from apps.console.admin.places import PlaceAdmin
 from apps.console.admin.settings_form import STORAGE, ModelNames, SettingsForm
-from apps.core.admin import CappedCount, DayRangeFilter
+from apps.core.admin import Autocomplete, CappedCount, DayRangeFilter
 from apps.core.errors import AppError
 from apps.organizations import members, services
 from apps.organizations.models import Invite, Membership, Organization
@@ -40,7 +39,7 @@ _NAMES = ("name", "description", "domain")
 class NewOrganizationForm(forms.ModelForm):
     owner = forms.ModelChoiceField(
         queryset=User.objects.get_queryset(),
-        widget=AutocompleteSelect(Membership._meta.get_field("user"), admin.site),
+        widget=Autocomplete(Membership._meta.get_field("user"), admin.site),
         help_text="Its first member. Others are invited afterwards.",
     )
 

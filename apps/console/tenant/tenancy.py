@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from apps.accounts.models import User
 from apps.api_keys.models import ApiKey
 from apps.audit.models import AuditEvent
+from apps.conversations.models import ChatProject, Conversation
 from apps.core import wall
 from apps.organizations.models import (
     CustomRole,
@@ -81,6 +82,9 @@ RIGHTS: dict[type[Model], dict[str, Scope]] = {
         "change": Scope.RATE_LIMITS_WRITE,
         "delete": Scope.RATE_LIMITS_WRITE,
     },
+    # That they are there. What they say is their owners', and nobody else opens it here.
+    Conversation: {"view": Scope.CONVERSATIONS_READ},
+    ChatProject: {"view": Scope.CONVERSATIONS_READ},
     UsageRecord: {"view": Scope.USAGE_READ},
     AuditEvent: {"view": Scope.AUDIT_LOGS_READ},
 }
