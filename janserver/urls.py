@@ -18,6 +18,8 @@ from apps.conversations.urls import conversation_urlpatterns
 from apps.core.converters import OrganizationId
 from apps.health.urls import root_urlpatterns as health_urls
 from apps.organizations.urls import organization_urlpatterns as organization_urls
+from apps.personal_data.urls import own_urlpatterns as own_data
+from apps.personal_data.urls import page_urlpatterns as data_pages
 from apps.projects.organization_views import OrganizationDetailView, OrganizationsView
 from apps.projects.urls import auth_urlpatterns as upgrade_urls
 from apps.projects.urls import organization_urlpatterns as organization_project_urls
@@ -48,6 +50,7 @@ v1: list[URLPattern | URLResolver] = [
     path("user/", include(user_urls)),
     path("users/me/", include(own_settings)),
     path("organization", OrganizationsView.as_view()),
+    path("", include(own_data)),
     path("organization/<org:org_id>", OrganizationDetailView.as_view()),
     path("organization/", include(of_an_organization)),
     path("organization/<org:org_id>/", include(of_an_organization)),
@@ -84,6 +87,7 @@ urlpatterns = [
     path("accounts/", include(usage_pages)),
     path("accounts/", include("allauth.urls")),
     path("", include("apps.console.urls")),
+    path("accounts/", include(data_pages)),
 ]
 
 handler400 = "apps.edge.pages.bad_request"

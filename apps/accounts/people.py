@@ -116,6 +116,11 @@ def _switch(user: User, actor: Actor, **field: bool) -> bool:
 def _keep_a_superuser(user: User, actor: Actor) -> None:
     if user.pk == actor.id:
         raise Conflict("Nobody shuts themselves out. Another operator can do this.", code="own_account")
+    check_is_not_last_superuser(user)
+
+
+def check_is_not_last_superuser(user: User) -> None:
+    """Raise Conflict (`last_operator`) for the last superuser who can sign in."""
     # Locked, so that two operators who shut out each other do not both succeed.
     everybody = User.objects.get_queryset().filter(is_superuser=True, is_staff=True, is_active=True)
     left = {operator.pk for operator in everybody.select_for_update().order_by("pk")}

@@ -73,8 +73,8 @@ class CallerSocket(AsyncWebsocketConsumer):
         """Make ready for a caller. What this raises ends the socket."""
 
     async def heard(self, message: dict[str, Any]) -> None:
-        """Take a message of the caller's."""
-        raise NotImplementedError
+        """Take a message of the caller's. A socket that only tells takes none."""
+        raise BadRequest("This socket tells what happens. What you want done goes over HTTP.", code="not_listening")
 
     async def caller(self) -> Principal:
         """Return who is calling now: a credential may end while its socket is open. Raises what `find` does."""

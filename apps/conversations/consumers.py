@@ -16,15 +16,14 @@ from typing import Any, ParamSpec, TypeVar
 
 from channels.exceptions import StopConsumer
 from django.db import Error as DatabaseError
-from django.http import HttpRequest, QueryDict
-from rest_framework.request import Request
 
 from apps.api_keys.sockets import CallerSocket
 from apps.conversations.happenings import Happening, group_of
 from apps.conversations.live import frames_of, key_of
 from apps.conversations.services import not_found
 from apps.core.db import in_db_thread
-from apps.core.errors import AppError, BadRequest, RateLimited, ServiceUnavailable
+from apps.core.errors import AppError, RateLimited, ServiceUnavailable
+from apps.core.http.moments import asking
 from apps.organizations.principal import Principal
 from apps.organizations.roles import Scope
 
@@ -58,9 +57,7 @@ class ConversationConsumer(CallerSocket):
 
     async def connect(self) -> None:
         self._public_id: str = self.scope["url_route"]["kwargs"]["conversation_id"]
-        http = HttpRequest()
-        http.GET = QueryDict(self.scope["query_string"])
-        self._request = Request(http)
+        self._request = asking(self.scope["query_string"])
         await super().connect()
 
     async def welcome(self, principal: Principal) -> None:
@@ -73,9 +70,6 @@ class ConversationConsumer(CallerSocket):
         self._group = group_of(key)
         await self.channel_layer.group_add(self._group, self.channel_name)
         self._watching = asyncio.create_task(self._watch())
-
-    async def heard(self, message: dict[str, Any]) -> None:
-        raise BadRequest("This socket tells what happens. What you want done goes over HTTP.", code="not_listening")
 
     async def conversation_happened(self, event: dict[str, Any]) -> None:
         """Tell what happened, as far as the caller may see it now."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 
+from django.http import HttpRequest, QueryDict
 from rest_framework.request import Request
 
 
@@ -12,6 +13,13 @@ def moment(request: Request, value: datetime.datetime | None) -> int | str | Non
     if value is None:
         return None
     return iso(value) if request.query_params.get("timestamps") == "iso" else int(value.timestamp())
+
+
+def asking(query: str | bytes) -> Request:
+    """Return a request with nothing but a query: for what is written for somebody who asks in another way."""
+    asked = HttpRequest()
+    asked.GET = QueryDict(query)
+    return Request(asked)
 
 
 def iso(value: datetime.datetime | None) -> str | None:

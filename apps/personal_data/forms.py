@@ -1,0 +1,11 @@
+from __future__ import annotations
+
+from django import forms
+
+
+class DeletionForm(forms.Form):
+    confirm = forms.CharField(
+        label="Your e-mail address or user name",
+        max_length=254,
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
