@@ -121,6 +121,14 @@ class ConversationQuerySet(OwnedQuerySet):
     def archived(self, is_archived: bool) -> Self:
         return self.filter(archived_at__isnull=not is_archived)
 
+    def not_since(self, limit: datetime.datetime) -> Self:
+        """Those in which nothing has happened since then."""
+        return self.filter(updated_at__lt=limit)
+
+    def free(self, now: datetime.datetime) -> Self:
+        """Those that no turn holds."""
+        return self.filter(Q(turn_expires_at=None) | Q(turn_expires_at__lte=now))
+
     def named(self, public_id: str) -> Self:
         """The one of this id, if it is among these."""
         return self.filter(public_id=public_id) if "\x00" not in public_id else self.none()

@@ -113,7 +113,7 @@ class NewItems(serializers.Serializer[Any]):
     items = serializers.ListField(child=serializers.DictField(), min_length=1, max_length=20)
 
 
-class DeletedSerializer(serializers.Serializer[Any]):
+class DeletedConversation(serializers.Serializer[Any]):
     id = serializers.CharField()
     object = serializers.CharField(default="conversation.deleted")
     deleted = serializers.BooleanField()

@@ -319,7 +319,8 @@ def delete_conversations(rows: ConversationQuerySet) -> int:
     """Delete conversations with all that is in them and return how many. Turns that run meanwhile store nothing."""
     deleted = 0
     while ids := list(rows.order_by("pk").values_list("pk", flat=True)[:_DELETE_AT_ONCE]):
-        deleted += _delete(rows.model.objects.filter(pk__in=ids))
+        # Asked again under the lock: one that does not fit any more is not deleted.
+        deleted += _delete(rows.filter(pk__in=ids))
     return deleted
 
 
@@ -331,7 +332,7 @@ def _delete(rows: ConversationQuerySet) -> int:
     # Locked before their items, as those who write do.
     ids = list(rows.order_by("pk").select_for_update().values_list("pk", flat=True))
     Item.objects.filter(conversation_id__in=ids)._raw_delete(using=rows.db)
-    count, by_model = rows.filter(pk__in=ids).delete()
+    count, by_model = rows.model.objects.filter(pk__in=ids).delete()
     for pk in ids:
         tell(pk, Happening.DELETED)
     return by_model.get(Conversation._meta.label, 0) if count else 0

@@ -158,7 +158,7 @@ class ConversationView(APIView):
         summary="Delete a conversation",
         description="With everything in it.",
         tags=TAGS,
-        responses={200: shapes.DeletedSerializer, 204: None},
+        responses={200: shapes.DeletedConversation, 204: None},
         examples=[shapes.DELETED_EXAMPLE],
     )
     def delete(self, request: Request, conversation_id: str) -> Response:
