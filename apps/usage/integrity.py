@@ -71,7 +71,7 @@ def inspect(directory: Path, since: datetime.datetime | None = None) -> dict[str
     """
     Check everything; `since` narrows what is looked at in the ledger, by time of acceptance.
 
-    Returns the body of the contract's `fsck --json`. Lines the drainer has not moved yet are
+    Returns the report of `fsck --json` on it. Lines the drainer has not moved yet are
     counted as `pending_lines`, requests with an Idempotency-Key whose process died as
     `interrupted_keys`; they are no violation.
     """
@@ -103,26 +103,26 @@ def accepted_without_row(ids: set[str]) -> list[Violation]:
     while batch := list(islice(remaining, _BATCH)):
         known = UsageRecord.objects.filter(public_id__in=batch).values_list("public_id", flat=True)
         missing += sorted(set(batch) - set(known))
-    return _found("accepted_without_row", "was moved out of a journal but is not in the ledger", missing)
+    return violations_of("accepted_without_row", "was moved out of a journal but is not in the ledger", missing)
 
 
 def open_and_unheld(stale: list[int], held: set[str]) -> list[Violation]:
     still = UsageRecord.objects.filter(pk__in=stale, state=State.OPEN).values_list("public_id", flat=True)
-    return _found("open_row", "is open and no living process holds it", sorted(set(still) - held))
+    return violations_of("open_row", "is open and no living process holds it", sorted(set(still) - held))
 
 
 def incomplete_end(rows: UsageQuerySet) -> list[Violation]:
     wrong = rows.exclude(state=State.OPEN).filter(Q(ended_at=None) | Q(status=None))
-    return _found("incomplete_end", "is final but has no end time or no status", _ids(wrong))
+    return violations_of("incomplete_end", "is final but has no end time or no status", _ids(wrong))
 
 
 def unknown_state(rows: UsageQuerySet) -> list[Violation]:
     wrong = rows.exclude(state__in=[state.value for state in State])
-    return _found("unknown_state", "is in a state that does not exist", _ids(wrong))
+    return violations_of("unknown_state", "is in a state that does not exist", _ids(wrong))
 
 
 def ended_while_open(rows: UsageQuerySet) -> list[Violation]:
-    return _found(
+    return violations_of(
         "ended_while_open", "is open but has an end time", _ids(rows.filter(state=State.OPEN).exclude(ended_at=None))
     )
 
@@ -131,7 +131,7 @@ def negative_tokens(rows: UsageQuerySet) -> list[Violation]:
     negative = Q()
     for name in _TOKENS:
         negative |= Q(**{f"{name}_tokens__lt": 0})
-    return _found("negative_tokens", "has a negative number of tokens", _ids(rows.filter(negative)))
+    return violations_of("negative_tokens", "has a negative number of tokens", _ids(rows.filter(negative)))
 
 
 def usage_across_tenants(rows: UsageQuerySet) -> list[Violation]:
@@ -143,9 +143,9 @@ def usage_across_tenants(rows: UsageQuerySet) -> list[Violation]:
     key = elsewhere | person | account
     provider = Q(provider__organization__isnull=False) & ~Q(provider__organization=F("organization"))
     return [
-        *_found("usage_project", "is of another organization than its project", _ids(rows.filter(project))),
-        *_found("usage_key", "is of another project or user than its API key", _ids(rows.filter(key))),
-        *_found("usage_provider", "went to another organization's provider", _ids(rows.filter(provider))),
+        *violations_of("usage_project", "is of another organization than its project", _ids(rows.filter(project))),
+        *violations_of("usage_key", "is of another project or user than its API key", _ids(rows.filter(key))),
+        *violations_of("usage_provider", "went to another organization's provider", _ids(rows.filter(provider))),
     ]
 
 
@@ -153,7 +153,7 @@ def rows_across_tenants() -> list[Violation]:
     found = []
     for link in links():
         what = f"({link}) points at a row of another organization"
-        found += _found("tenant_boundary", what, crossing(link, MAX_SHOWN + 1))
+        found += violations_of("tenant_boundary", what, crossing(link, MAX_SHOWN + 1))
     return found
 
 
@@ -162,7 +162,7 @@ def routes_across_tenants() -> list[Violation]:
         Q(model__organization=None) | ~Q(provider__organization=F("model__organization"))
     )
     names = [str(pk) for pk in foreign.values_list("pk", flat=True)[: MAX_SHOWN + 1]]
-    return _found("route_provider", "leads a model to a provider its organization cannot see", names)
+    return violations_of("route_provider", "leads a model to a provider its organization cannot see", names)
 
 
 def provider_secrets() -> list[Violation]:
@@ -177,8 +177,8 @@ def provider_secrets() -> list[Violation]:
         if any(redact(text) != text or (len(secret) >= 8 and secret in text) for text in texts):
             plain.append(provider.public_id)
     return [
-        *_found("sealed_credential", "has a credential that does not open", unopened),
-        *_found("plaintext_secret", "has what looks like a secret in a text column", plain),
+        *violations_of("sealed_credential", "has a credential that does not open", unopened),
+        *violations_of("plaintext_secret", "has what looks like a secret in a text column", plain),
     ]
 
 
@@ -216,7 +216,7 @@ def _ids(rows: Any) -> list[str]:
     return list(rows.order_by().values_list("public_id", flat=True)[: MAX_SHOWN + 1])
 
 
-def _found(check: str, what: str, names: Iterable[str]) -> list[Violation]:
+def violations_of(check: str, what: str, names: Iterable[str]) -> list[Violation]:
     """One violation for each name; a hundred are enough to see what is wrong."""
     shown = list(islice(names, MAX_SHOWN + 1))
     found = [{"check": check, "detail": f"{name} {what}", "id": name} for name in shown[:MAX_SHOWN]]
