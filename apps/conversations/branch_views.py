@@ -19,7 +19,7 @@ from apps.core.http.deletion import deleted
 from apps.core.http.moments import moment
 from apps.core.http.pagination import paginate
 from apps.core.http.serializers import StrictSerializer
-from apps.organizations.openapi import answer, body, gone
+from apps.organizations.openapi import Gone, answer, body, gone
 from apps.organizations.roles import Scope
 
 _MAIN = {
@@ -134,7 +134,7 @@ class BranchView(APIView):
         summary="Delete a branch",
         description="With the items that are its own. Not the first one, the active one, or one that others begin on.",
         tags=TAGS,
-        responses={200: shapes.DeletedSerializer, 204: None},
+        responses={200: Gone, 204: None},
         examples=[gone(str(_BRANCH["name"]), "conversation.branch")],
     )
     def delete(self, request: Request, conversation_id: str, name: str) -> Response:
