@@ -137,9 +137,8 @@ def create_key(
     creator can hand on; by default what the holder may do there. `scopes` must be a subset; None means
     all of it that the kind can hold. `actor`: by default the holder. The caller's form has checked and
     normalised addresses and models; without any it gets the giver's. `conversation`: the id of the only one
-    it is good in, whether or not there is one. Raises Forbidden for more than
-    the creator has, BadRequest for an end in the past or too far away, Conflict (`too_many_api_keys`)
-    for one too many, and (`project_archived`) for one in an archived project.
+    it is good in, whether or not there is one. Raises Forbidden for more than the creator has, BadRequest for
+    a bad end, Conflict (`too_many_api_keys`) for one too many, and (`project_archived`) in an archived project.
     """
     project = place if isinstance(place, Project) else None
     organization = place.organization if isinstance(place, Project) else place
@@ -163,9 +162,7 @@ def create_key(
         description=description,
         organization=organization,
         project=project,
-        user=holder.user,
-        service_account=holder.service_account,
-        parent=holder.parent,
+        **holder._asdict(),
         digest=digest,
         pepper_id=pepper,
         last_four=token[-4:],

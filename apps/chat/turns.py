@@ -19,7 +19,7 @@ from apps.conversations.content import NewItem, items_of_answer
 from apps.conversations.models import Branch, Conversation, Item, Status
 from apps.conversations.turns import History
 from apps.core.db import in_db_thread
-from apps.core.errors import ServiceUnavailable
+from apps.core.errors import InternalError, ServiceUnavailable
 from apps.core.ids import new_id
 from apps.gateway.calls import Call
 from apps.organizations.principal import Principal
@@ -80,8 +80,8 @@ class Turn:
         """
         Store what was said and the answer, and let go. `answer` is a `chat.completion`, perhaps a part of one.
 
-        An answer given again of which not a word came is no reason for a branch. Raises ServiceUnavailable without
-        the database.
+        An answer given again of which not a word came is no reason for a branch. Raises InternalError
+        (`conversation_not_stored`) without the database.
         """
         message = (answer.get("choices") or [{}])[0].get("message") or {}
         if self._fork is not None and not (is_whole or self._news.items or _says_something(message)):
@@ -109,7 +109,8 @@ class Turn:
             return await in_db_thread(end, self.conversation, self._turn_id, *args, **fields)
         except DatabaseError as problem:
             log.warning("cannot end a turn of %s: %s", self.conversation.public_id, problem)
-            raise ServiceUnavailable(
+            # No 503: the model has answered, and a retry would ask it again.
+            raise InternalError(
                 "The answer could not be stored in its conversation.", code="conversation_not_stored"
             ) from None
 

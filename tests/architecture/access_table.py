@@ -100,9 +100,14 @@ PLATFORM = [
 ]
 
 _SAID = [{"role": "user", "content": "hello"}]
+_TURN = {"model": Id("model"), "messages": _SAID}
 # The edge's own. Their rights are asked by the gateway.
 INFERENCE = [
-    own("POST", "chat/completions", Scope.INFERENCE, "member", body={"model": Id("model"), "messages": _SAID}),
+    own("POST", "chat/completions", Scope.INFERENCE, "member", body=_TURN),
+    *(
+        own("POST", path, Scope.INFERENCE, "member", body={**_TURN, "conversation_id": Id("conversation")})
+        for path in ("conv/chat/completions", "conv/mcp")
+    ),
     own("POST", "completions", Scope.INFERENCE, "member", body={"model": Id("model"), "prompt": "hello"}),
     own("POST", "embeddings", Scope.INFERENCE, "member", body={"model": Id("model"), "input": "hello"}),
 ]

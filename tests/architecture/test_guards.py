@@ -82,9 +82,11 @@ def test_every_api_route_answers_under_every_prefix():
 
 
 def test_model_calls_are_the_edges_and_nobody_elses():
-    assert set(INFERENCE) == {"/v1/chat/completions", "/v1/completions", "/v1/embeddings"}
-    calls = {path for path in api_views() if path.endswith(("completions", "embeddings")) and "/usage/" not in path}
-    assert calls == set()
+    assert set(INFERENCE) == {
+        "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/conv/chat/completions", "/v1/conv/mcp",
+    }  # fmt: skip
+    named = {path: view for path, view in api_views().items() if path.endswith(("completions", "embeddings"))}
+    assert {path for path, view in named.items() if hasattr(view, "post")} == set()
 
 
 def test_every_task_names_its_queue():
