@@ -157,6 +157,11 @@ API_KEYS = [
         own("GET", f"{prefix}/api-keys/{{key_id}}", Scope.API_KEYS_READ, "viewer", ids=_KEY),
         *(
             own(method, f"{prefix}/api-keys/{{key_id}}", Scope.API_KEYS_WRITE, "member", ids=_KEY, body={"name": "n"})
+YOUR_DATA = [
+    *(anybody(method, "users/me/export") for method in ("GET", "POST")),
+    anybody("GET", "users/me/export/{export_id}/download", ids={"export_id": "export"}, answers=409),
+    anybody("DELETE", "users/me", body={"confirm": "somebody else"}, answers=400),
+]
             for method in ("POST", "PATCH")
         ),
         own("DELETE", f"{prefix}/api-keys/{{key_id}}", Scope.API_KEYS_WRITE, "member", ids=_KEY, answers=204),
@@ -469,3 +474,4 @@ DJANGO = [
     *OF_ORGANIZATIONS,
 ]
 TABLE = [*DJANGO, *INFERENCE, *WEBSOCKETS]
+    *YOUR_DATA,

@@ -35,6 +35,7 @@ from apps.organizations.models import (
     OrganizationRoleAssignment,
 )
 from apps.organizations.roles import ROLE_SCOPES, ProjectRole, Role, Scope
+from apps.personal_data.models import DataExport
 from apps.projects.models import (
     InvitedProject,
     Project,
@@ -447,3 +448,21 @@ def _completion(tenant: Tenant) -> StoredCompletion:
         messages=[{"role": "user", "content": tenant.text("question")}],
         answer={"choices": [{"index": 0, "finish_reason": "stop", "message": message}]},
     )  # fmt: skip
+
+
+@makes("share")
+def _share(tenant: Tenant) -> Share:
+    share = Share(
+        organization=tenant.organization, project=tenant.row("default_project"), user=tenant.owner,
+        conversation=tenant.row("conversation"), title=tenant.text("share"),
+        snapshot=[{"type": "message", "role": "user", "parts": [{"type": "text", "text": tenant.text("said")}]}],
+    )  # fmt: skip
+    share.draw_slug(tenant.organization.public_id)
+    share.save()
+    return share
+
+
+@makes("export")
+def _export(tenant: Tenant) -> DataExport:
+    """One that a task is still to write."""
+    return DataExport.objects.create(user=tenant.owner)
