@@ -110,7 +110,15 @@ INFERENCE = [
     ),
     own("POST", "completions", Scope.INFERENCE, "member", body={"model": Id("model"), "prompt": "hello"}),
     own("POST", "embeddings", Scope.INFERENCE, "member", body={"model": Id("model"), "input": "hello"}),
-]
+    *(
+        own(
+            "POST", f"conversations/{{conversation_id}}/{name}/{{item_id}}/{verb}", Scope.INFERENCE, "member",
+            ids={"conversation_id": "conversation", "item_id": "item"}, body=_TURN,
+        )
+        for name in ("items", "messages")
+        for verb in ("edit", "regenerate")
+    ),
+]  # fmt: skip
 WEBSOCKETS = [
     Entry(
         "WEBSOCKET", "/ws/v1/chat/completions", Place.OWN_PROJECT, Scope.INFERENCE, "member",

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from apps.chat import routing as chat
+from apps.chat.forks import FORK_PATHS
 from apps.conversations import routing as conversations
 from apps.edge.app import INFERENCE
 from apps.organizations.permissions import ANY_CREDENTIAL
@@ -54,7 +55,7 @@ def routes() -> dict[tuple[str, str], Any]:
 def outside_django() -> set[tuple[str, str]]:
     patterns = [*chat.websocket_urlpatterns, *conversations.websocket_urlpatterns]
     sockets = {("WEBSOCKET", plain(str(pattern.pattern))) for pattern in patterns}
-    return {("POST", path) for path in INFERENCE} | sockets
+    return {("POST", path) for path in (*INFERENCE, *FORK_PATHS)} | sockets
 
 
 def declared(view: Any, method: str) -> Any:

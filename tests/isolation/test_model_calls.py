@@ -10,15 +10,19 @@ import pytest
 
 from apps.api_keys.authentication import Credentials, resolve
 from apps.catalog.snapshot import Routing, load_table
+from apps.conversations import branches, turns
+from apps.conversations.content import items_of_message
+from apps.conversations.models import Branch, Item
 from apps.core.errors import AppError
 from apps.core.freshness import Watch
+from apps.edge.app import INFERENCE as INFERENCE_PATHS
 from apps.gateway.calls import Call
 from apps.gateway.services import Gateway
 from apps.organizations.principal import Principal
 from apps.organizations.roles import Scope
 from apps.usage.journal import Journal
 from tests.architecture.access_table import INFERENCE, Entry
-from tests.isolation.matrix import Matrix
+from tests.isolation.matrix import Matrix, rolled_back
 from tests.isolation.tenants import CANARY
 
 pytestmark = pytest.mark.django_db
@@ -41,7 +45,7 @@ def outcome(gateway: Gateway, principal: Principal, entry: Entry, name: str) -> 
     try:
         exchange = gateway.accept(
             principal,
-            Call(entry.path.removeprefix("/v1/"), {**entry.body, "model": name}, b"{}"),
+            Call(INFERENCE_PATHS.get(entry.path, "chat/completions"), {**entry.body, "model": name}, b"{}"),
             request_id="req_1",
             charge=lambda _: None,
         )
@@ -84,3 +88,35 @@ def test_another_tenants_model_is_one_that_is_not_there(matrix: Matrix, tmp_path
     assert asyncio.run(try_all()) == []
     print(f"{cells} cells")  # noqa: T201
     assert cells >= 150
+
+
+def edited(principal: Principal, conversation: str, item: str) -> str:
+    """How an edit of a message is refused, with the ids left out; or that it is not."""
+    items = items_of_message({"role": "user", "content": "let me in"})
+    try:
+        with rolled_back():
+            found = turns.find(principal, conversation)
+            branches.fork_to_regenerate(found, item)
+            branches.edit_message(conversation=found, item_id=item, items=items)
+    except AppError as error:
+        return str(error.payload()).replace(conversation, "<conversation>").replace(item, "<item>")
+    return "accepted"
+
+
+def test_another_tenants_messages_are_ones_that_are_not_there(matrix: Matrix):
+    world, wrong, accepted = matrix.world, [], 0
+    ours = world.a_id("conversation"), world.a_id("item")
+    for name, principal in callers(matrix).items():
+        for theirs, unknown in (
+            ((world.b_id("conversation"), world.b_id("item")), (world.random_id("conversation"), world.b_id("item"))),
+            ((world.b_id("conversation"), ours[1]), (world.random_id("conversation"), ours[1])),
+            ((ours[0], world.b_id("item")), (ours[0], world.random_id("item"))),
+        ):
+            told = edited(principal, *theirs)
+            if told != edited(principal, *unknown) or told == "accepted" or CANARY in told:
+                wrong.append((name, theirs, told))
+        accepted += edited(principal, *ours) == "accepted"
+    assert wrong == []
+    # Whose it is may, under whatever credential of the default project.
+    assert accepted >= 1
+    assert (Branch.objects.count(), Item.objects.count()) == (4, 2)
