@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
@@ -22,15 +22,19 @@ from django.http import HttpRequest
 from apps.accounts.models import User
 from apps.accounts.people import add_user
 from apps.accounts.sessions import issue_tokens
+from apps.api_keys.authentication import Credentials, resolve
 from apps.api_keys.models import ApiKey
 from apps.api_keys.service_accounts import create_service_account
 from apps.api_keys.services import Giver, Holder, create_key, revoke_key, rotate_key
 from apps.api_keys.tokens import KeyKind
 from apps.audit.services import SYSTEM
+from apps.console.demo_conversations import TALKS, Speaker, chat_project_of, completions_of, conversations_of
 from apps.console.demo_usage import Caller, write_month
+from apps.conversations.models import Conversation, Item
 from apps.core.errors import Conflict
 from apps.organizations.members import EVERYTHING, add_member, change_role
 from apps.organizations.models import Invite, Membership, Organization
+from apps.organizations.principal import Principal
 from apps.organizations.roles import ALL, ProjectRole, Role, Scope
 from apps.projects.invites import resend_invite, send_invite
 from apps.projects.members import add_member as add_to_project
@@ -54,6 +58,7 @@ class Tenant:
     organization: Organization
     users: dict[Role, User]
     project: Project
+    speakers: list[Speaker] = field(default_factory=list)
 
     @property
     def owner(self) -> User:
@@ -61,7 +66,10 @@ class Tenant:
 
     def text(self, kind: str) -> str:
         """Return what to write where content goes: words, and in B a canary that stands nowhere else."""
-        words = f"Demo {kind.replace('_', ' ')} of {self.letter}"
+        return self.marked(kind, f"Demo {kind.replace('_', ' ')} of {self.letter}")
+
+    def marked(self, kind: str, words: str) -> str:
+        """Return words with the canary of a kind in B."""
         return f"{words}, {canary_of(kind)}" if self.letter == "B" else words
 
 
@@ -83,6 +91,11 @@ def build() -> dict[str, Any]:
 
 def _document(tenant: Tenant) -> dict[str, Any]:
     keys = _keys(tenant)
+    tokens = {role: _access_token(user) for role, user in tenant.users.items()}
+    project_key = next(secret for key, secret in keys if key.kind == KeyKind.PROJECT)
+    tenant.speakers = [
+        Speaker(_principal(secret), tenant.marked) for secret in (tokens[Role.OWNER], tokens[Role.MEMBER], project_key)
+    ]
     objects = {kind: make(tenant) for kind, make in OBJECTS.items()}
     write_month(tenant.organization, _callers(tenant, [key for key, _ in keys]))
     projects = [_first_project(tenant), tenant.project]
@@ -91,7 +104,7 @@ def _document(tenant: Tenant) -> dict[str, Any]:
         "name": tenant.organization.name,
         "projects": [{"id": project.public_id, "name": project.name} for project in projects],
         "users": [
-            {"id": user.pk, "email": user.email, "role": role.value, "access_token": _access_token(user)}
+            {"id": user.pk, "email": user.email, "role": role.value, "access_token": tokens[role]}
             for role, user in tenant.users.items()
         ],
         "keys": [
@@ -175,6 +188,13 @@ def _access_token(user: User) -> str:
     request.META = {"REMOTE_ADDR": "127.0.0.1", "HTTP_USER_AGENT": "manage.py seed_demo"}
     request.session, request.user = {}, AnonymousUser()  # type: ignore[assignment]  # it gets a session of its own
     return str(issue_tokens(request, user)["access_token"])
+
+
+def _principal(secret: str) -> Principal:
+    """Return who a token or a key is, as every request does."""
+    principal = resolve(Credentials(bearer=secret))
+    assert principal is not None  # something was sent
+    return principal
 
 
 # --- Keys ---------------------------------------------------------------------------------------
@@ -281,6 +301,29 @@ def _rate_limits(tenant: Tenant) -> list[str]:
     return [limits.public_id]
 
 
+def _conversations(tenant: Tenant) -> list[str]:
+    return [each.public_id for each in _said(tenant)]
+
+
+def _items(tenant: Tenant) -> list[str]:
+    """Return the items of one conversation of each who has some."""
+    items = Item.objects.in_organization(tenant.organization.pk).order_by("pk")
+    said = _said(tenant)[:: len(TALKS)]
+    return list(items.filter(conversation__in=said).values_list("public_id", flat=True))
+
+
+def _said(tenant: Tenant) -> list[Conversation]:
+    return [each for speaker in tenant.speakers for each in conversations_of(speaker)]
+
+
+def _chat_projects(tenant: Tenant) -> list[str]:
+    return [chat_project_of(speaker).public_id for speaker in tenant.speakers]
+
+
+def _chat_completions(tenant: Tenant) -> list[str]:
+    return [each.public_id for speaker in tenant.speakers for each in completions_of(speaker)]
+
+
 # Each finds or makes a tenant's objects of a kind and returns their ids. What comes to exist adds a line.
 OBJECTS: dict[str, Callable[[Tenant], list[str]]] = {
     "invite": _invites,
@@ -288,5 +331,9 @@ OBJECTS: dict[str, Callable[[Tenant], list[str]]] = {
     "project_api_key": _project_api_keys,
     "service_account": _service_accounts,
     "rate_limit": _rate_limits,
+    "conversation": _conversations,
+    "item": _items,
+    "chat_project": _chat_projects,
+    "chat_completion": _chat_completions,
 }
 _WORDLESS = frozenset({"rate_limit"})
