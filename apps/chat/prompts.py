@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from apps.conversations.content import Message, NewItem, items_of_message, messages_of, tokens_of
-from apps.conversations.models import Item, Status
+from apps.conversations.models import Status, Told
 from apps.conversations.tokens import PER_ITEM, count_text
 from apps.core.errors import BadRequest
 
@@ -30,7 +30,7 @@ class News(NamedTuple):
 
     messages: list[Message]
     items: list[NewItem]
-    instead_of: list[Item]
+    instead_of: list[Told]
 
 
 def split(messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
@@ -54,12 +54,12 @@ def _cost(message: Message) -> int:
     return sum(tokens_of(item.data) for item in items)
 
 
-def news_in(history: Sequence[Item], said: Sequence[Message]) -> News:
+def news_in(history: Sequence[Told], said: Sequence[Message]) -> News:
     """Return what of `said` is not the end of `history` already. Raises BadRequest if there is nothing to answer."""
     parts = [items_of_message(message) for message in said]
     told = [item for item in history if item.type != "reasoning"]
     known = _known(told, parts)
-    instead_of: list[Item] = []
+    instead_of: list[Told] = []
     if not known and (broken := _broken_off(told)):
         answered = told[: -len(broken)]
         if _known(answered, parts) == len(parts):
@@ -70,7 +70,7 @@ def news_in(history: Sequence[Item], said: Sequence[Message]) -> News:
     return News(list(said[known:]), items, instead_of)
 
 
-def news_of(history: Sequence[Item], said: Sequence[Message], *, edits: bool) -> News:
+def news_of(history: Sequence[Told], said: Sequence[Message], *, edits: bool) -> News:
     """
     Return what an edit says, all of which is new. An answer given again says nothing: its question is in the history.
 
@@ -85,7 +85,7 @@ def news_of(history: Sequence[Item], said: Sequence[Message], *, edits: bool) ->
     return News(list(said), [item for message in said for item in items_of_message(message)], [])
 
 
-def _known(told: Sequence[Item], parts: Sequence[list[NewItem]]) -> int:
+def _known(told: Sequence[Told], parts: Sequence[list[NewItem]]) -> int:
     """Return how many of the messages, from the first one on, end with what was told last."""
     stored = [_signature(item) for item in told]
     given: list[tuple[Any, ...]] = []
@@ -98,7 +98,7 @@ def _known(told: Sequence[Item], parts: Sequence[list[NewItem]]) -> int:
     return known
 
 
-def _signature(item: Item | NewItem) -> tuple[Any, ...]:
+def _signature(item: Told | NewItem) -> tuple[Any, ...]:
     """Return what makes two items the same words, whoever wrote them down."""
     data = item.data
     said = [
@@ -110,7 +110,7 @@ def _signature(item: Item | NewItem) -> tuple[Any, ...]:
     return item.type, item.role, tuple(said), data.get("call_id"), output if isinstance(output, str) else None
 
 
-def _broken_off(told: Sequence[Item]) -> list[Item]:
+def _broken_off(told: Sequence[Told]) -> list[Told]:
     """Return the answer at the end that was not completed."""
     start = len(told)
     while start and told[start - 1].status == Status.INCOMPLETE:
@@ -118,7 +118,7 @@ def _broken_off(told: Sequence[Item]) -> list[Item]:
     return list(told[start:])
 
 
-def _with_reasoning(history: Sequence[Item], broken: Sequence[Item]) -> list[Item]:
+def _with_reasoning(history: Sequence[Told], broken: Sequence[Told]) -> list[Told]:
     first = broken[0].sequence
     at = next(index for index, item in enumerate(history) if item.sequence == first)
     while at and history[at - 1].type == "reasoning" and history[at - 1].status == Status.INCOMPLETE:
@@ -126,7 +126,7 @@ def _with_reasoning(history: Sequence[Item], broken: Sequence[Item]) -> list[Ite
     return list(history[at:])
 
 
-def prompted(prompt: str | None, instructing: Sequence[Message], history: Sequence[Item], news: News) -> list[Message]:
+def prompted(prompt: str | None, instructing: Sequence[Message], history: Sequence[Told], news: News) -> list[Message]:
     """Return the messages that go to the model."""
     gone = {item.pk for item in news.instead_of}
     before = messages_of(item for item in history if item.pk not in gone)

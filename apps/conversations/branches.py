@@ -15,7 +15,7 @@ from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from apps.conversations.content import NewItem
-from apps.conversations.models import Branch, ContentQuerySet, Conversation, Item
+from apps.conversations.models import Branch, ContentQuerySet, Conversation, Item, Told
 from apps.conversations.paths import newest, page_of, segments_of
 from apps.conversations.services import archived, lock, write_items
 from apps.core.errors import BadRequest, Conflict, NotFound
@@ -140,7 +140,8 @@ def fork_to_regenerate(conversation: Conversation, item_id: str) -> Branch:
     item = _item(conversation, item_id)
     question: Item | None = item
     if is_answer(item):
-        question = next((each for each in newest(item.branch, below=item.sequence) if not is_answer(each)), None)
+        before = next((each for each in newest(item.branch, below=item.sequence) if not is_answer(each)), None)
+        question = None if before is None else _item(conversation, before.public_id)
     if question is None:
         raise BadRequest(
             "There is nothing before this that could be answered.", code="nothing_to_answer", param="item_id"
@@ -148,7 +149,7 @@ def fork_to_regenerate(conversation: Conversation, item_id: str) -> Branch:
     return fork_after(conversation, question)
 
 
-def is_answer(item: Item) -> bool:
+def is_answer(item: Item | Told) -> bool:
     """Say whether a model wrote the item: all but what people say and what tools and people give back."""
     if item.type == "message":
         return item.role == "assistant"

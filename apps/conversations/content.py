@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from apps.conversations.models import Item, Status
+from apps.conversations.models import Item, Status, Told
 from apps.conversations.tokens import PER_IMAGE, PER_ITEM, count_text
 
 Message = dict[str, Any]
@@ -143,7 +143,7 @@ def _plain(content: Any) -> str:
 # --- From items to messages ---------------------------------------------------------------------
 
 
-def messages_of(items: Iterable[Item | NewItem]) -> list[Message]:
+def messages_of(items: Iterable[Item | Told | NewItem]) -> list[Message]:
     """
     Return what a model is told of these items, in order: chat messages.
 
@@ -168,7 +168,7 @@ def messages_of(items: Iterable[Item | NewItem]) -> list[Message]:
     return messages
 
 
-def _message(item: Item | NewItem) -> Message | None:
+def _message(item: Item | Told | NewItem) -> Message | None:
     parts = item.data.get("content") or []
     if item.role == "assistant":
         text = "".join(str(part.get("text") or part.get("refusal") or "") for part in parts)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 
-from apps.conversations.models import Item
+from apps.conversations.models import Item, Told
 from apps.core.announcements import announce
 
 
@@ -30,7 +30,7 @@ def group_of(conversation_pk: int) -> str:
     return f"conversation.{conversation_pk}"
 
 
-def tell(conversation_pk: int, happening: Happening, items: Sequence[Item] = ()) -> None:
+def tell(conversation_pk: int, happening: Happening, items: Sequence[Item | Told] = ()) -> None:
     """Tell a conversation's sockets once the transaction is committed."""
     message = {"type": "conversation.happened", "happening": happening, "items": [item.public_id for item in items]}
     announce(group_of(conversation_pk), message)

@@ -224,7 +224,7 @@ class Segment(NamedTuple):
     first: int
     last: int
 
-    def holds(self, item: Item) -> bool:
+    def holds(self, item: Item | Told) -> bool:
         return item.branch_id == self.branch_id and self.first < item.sequence <= self.last
 
 
@@ -341,3 +341,17 @@ class Item(models.Model):
 
     def __str__(self) -> str:
         return self.public_id
+
+
+class Told(NamedTuple):
+    """What of an item a model is told, without the cost of a row: a turn reads hundreds of them."""
+
+    pk: int
+    public_id: str
+    branch_id: int
+    sequence: int
+    type: str
+    role: str
+    status: str
+    data: dict[str, Any]
+    tokens: int

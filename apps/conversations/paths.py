@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from apps.conversations.models import Branch, Item, ItemQuerySet, Segment
+from apps.conversations.models import Branch, Item, ItemQuerySet, Segment, Told
 
 # Items read at once where nobody says how many are wanted.
 _BATCH = 200
@@ -65,11 +65,17 @@ def page_of(
     return found
 
 
-def newest(branch: Branch, *, below: int | None = None) -> Iterator[Item]:
-    """Yield a path's items from the newest to the oldest, read in batches as they are asked for."""
-    while batch := page_of(branch, limit=_BATCH, descending=True, below=below):
-        yield from batch
-        below = batch[-1].sequence
+def newest(branch: Branch, *, below: int | None = None) -> Iterator[Told]:
+    """Yield what a path tells a model, from the newest item to the oldest, read in batches as it is asked for."""
+    for segment in segments_of(branch):
+        last = segment.last if below is None else min(segment.last, below - 1)
+        while batch := _told(items_on(branch, segment._replace(last=last))):
+            yield from batch
+            last = batch[-1].sequence - 1
+
+
+def _told(items: ItemQuerySet) -> list[Told]:
+    return [Told(*row) for row in items.order_by("-sequence").values_list(*Told._fields)[:_BATCH]]
 
 
 def count_on(branch: Branch, kind: str, most: int) -> int:

@@ -13,7 +13,7 @@ from apps.accounts.models import User
 from apps.conversations.content import NewItem, text_of, tokens_of
 from apps.conversations.happenings import Happening, tell
 from apps.conversations.item_types import without_text
-from apps.conversations.models import Branch, ChatProject, Conversation, ConversationQuerySet, Item, new_item_id
+from apps.conversations.models import Branch, ChatProject, Conversation, ConversationQuerySet, Item, Told, new_item_id
 from apps.conversations.parsing import parse_metadata
 from apps.conversations.paths import item_with, segments_of
 from apps.conversations.titles import title_from
@@ -278,7 +278,7 @@ def write_items(conversation: Conversation, items: Sequence[NewItem]) -> list[It
     return rows
 
 
-def remove_items(conversation: Conversation, items: Sequence[Item]) -> None:
+def remove_items(conversation: Conversation, items: Sequence[Item | Told]) -> None:
     """Delete items of a conversation that the transaction has locked. Numbers are not given again."""
     for branch in Branch.objects.in_organization(conversation.organization_id).filter(conversation=conversation):
         segments = segments_of(branch)

@@ -19,7 +19,7 @@ from django.utils import timezone
 from apps.conversations.branches import begin
 from apps.conversations.content import NewItem
 from apps.conversations.happenings import Happening, tell
-from apps.conversations.models import Branch, Conversation, Item
+from apps.conversations.models import Branch, Conversation, Item, Told
 from apps.conversations.paths import newest
 from apps.conversations.services import lock_row, locked, not_found, project_for, remove_items, write_items
 from apps.core.errors import Conflict, NotFound
@@ -36,7 +36,7 @@ class History(NamedTuple):
     `summary` tells of those, which have numbers below `begins_at`.
     """
 
-    items: list[Item]
+    items: list[Told]
     is_cut: bool
     summary: str
     begins_at: int
@@ -102,7 +102,7 @@ def history_of(conversation: Conversation, budget: int) -> History:
     Whole turns fall out, the oldest first, so that what is left begins with a person's message and no
     output is without its call.
     """
-    items: list[Item] = []
+    items: list[Told] = []
     spent, is_cut = 0, False
     for item in newest(conversation.branch):
         if spent + item.tokens > budget or len(items) >= MAX_HISTORY:
@@ -125,7 +125,7 @@ def finish(
     items: Sequence[NewItem],
     *,
     model: str = "",
-    instead_of: Sequence[Item] = (),
+    instead_of: Sequence[Told] = (),
     fork: Branch | None = None,
 ) -> list[Item]:
     """
