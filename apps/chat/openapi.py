@@ -143,9 +143,74 @@ def _conversational(name: str, summary: str) -> dict[str, Any]:
     )
 
 
+_BRANCHED = {**_IN_CONVERSATION, "branch": "branch_2sT5vW8yZ1aC4dE7fG0hJ3kL"}
+_HERE = [
+    {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+    for name in ("conversation_id", "item_id")
+]
+_OF_CONVERSATION = {**_MODEL, "description": "A model's id, or an alias. Left out: the conversation's."}
+_CONTENT = {"description": "What is said instead: a text, or an array of typed parts."}
+_REGENERATE = {
+    "type": "boolean",
+    "default": True,
+    "description": "False: no model is called. The answer is the branch.",
+}
+
+
+def _forking(
+    name: str, summary: str, about: str, properties: dict[str, Any], examples: dict[str, Any]
+) -> dict[str, Any]:
+    """A chat on a branch that it begins: an ordinary answer that names the branch."""
+    named = {"conversation_id": {"type": "string"}, "branch": {"type": ["string", "null"]}}
+    operation = _operation(
+        name,
+        summary,
+        _body([], {**properties, **_STREAM, "model": _OF_CONVERSATION}),
+        _answer("chat.completion", id={"type": "string"}, choices=_CHOICES, **named),
+        examples,
+        _BRANCHED,
+    )
+    missing = {**operation["responses"]["404"], "description": "There is no such model, conversation or item."}
+    busy = {**missing, "description": "Another turn is running (`conversation_locked`), or there are 100 branches."}
+    responses = {**operation["responses"], "404": missing, "409": busy}
+    return {**operation, "tags": ["Conversations"], "description": about, "parameters": _HERE, "responses": responses}
+
+
+def _answering_again(suffix: str, shown: str) -> dict[str, Any]:
+    operation = _forking(
+        f"regenerateConversation{suffix}",
+        f"Answer again{shown}",
+        "The item is of an answer, or what it answers. The new answer stands on a branch of its own, which becomes the "
+        "active one; the old one stays on its branch. If it fails before its first word, all stays as it is.",
+        {},
+        {"The same model": {}, "Another one": {"model": "jan-demo", "temperature": 1.2, "stream": True}},
+    )
+    body = {**operation["requestBody"], "required": False}
+    return {"post": {**operation, "requestBody": body}}
+
+
+def _editing(suffix: str, shown: str) -> dict[str, Any]:
+    operation = _forking(
+        f"editConversation{suffix}",
+        f"Edit a message{shown}",
+        "Something else is said in the place of the message, and answered, on a branch of its own, which becomes the "
+        "active one. What was said and answered before stays on its branch.",
+        {"content": _CONTENT, "regenerate": _REGENERATE, "messages": {"type": "array", "items": _MESSAGE}},
+        {"Another question": {"content": "And in French?"}, "No answer": {"content": "Bonjour", "regenerate": False}},
+    )
+    schema = {"type": "object", "additionalProperties": True}
+    made = {"description": "The branch, if no model was called.", "content": {"application/json": {"schema": schema}}}
+    return {"post": {**operation, "responses": {**operation["responses"], "201": made}}}
+
+
 INFERENCE_PATHS: dict[str, Any] = {
     "/v1/conv/chat/completions": {"post": _conversational("createConversationTurn", "Chat in a conversation")},
     "/v1/conv/mcp": {"post": _conversational("createConversationToolTurn", "Chat in a conversation, with tools")},
+    **{
+        f"/v1/conversations/{{conversation_id}}/{items}/{{item_id}}/{verb}": operation(suffix, shown)
+        for items, suffix, shown in (("items", "Item", ""), ("messages", "Message", " (messages only)"))
+        for verb, operation in (("regenerate", _answering_again), ("edit", _editing))
+    },
     "/v1/chat/completions": {
         "post": _operation(
             "createChatCompletion",
@@ -199,8 +264,10 @@ INFERENCE_PATHS: dict[str, Any] = {
 
 
 def add_inference(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """drf-spectacular's post-processing hook: put the edge's routes beside the views'."""
-    result["paths"] = dict(sorted({**INFERENCE_PATHS, **result["paths"]}.items()))
+    """drf-spectacular's post-processing hook: put the edge's routes beside the views', also where a path is both's."""
+    paths = result["paths"]
+    both = {path: {**INFERENCE_PATHS.get(path, {}), **paths.get(path, {})} for path in {*INFERENCE_PATHS, *paths}}
+    result["paths"] = dict(sorted(both.items()))
     return result
 
 
