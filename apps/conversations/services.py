@@ -330,7 +330,7 @@ _DELETE_AT_ONCE = 100
 @transaction.atomic
 def _delete(rows: ConversationQuerySet) -> int:
     # Locked before their items, as those who write do.
-    ids = list(rows.order_by("pk").select_for_update().values_list("pk", flat=True))
+    ids = list(rows.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
     Item.objects.filter(conversation_id__in=ids)._raw_delete(using=rows.db)
     count, by_model = rows.model.objects.filter(pk__in=ids).delete()
     for pk in ids:
