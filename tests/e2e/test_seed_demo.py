@@ -15,6 +15,7 @@ from tests.server import Server
 
 pytestmark = pytest.mark.e2e
 KINDS = ["user", "project", "project", "admin", "organization", "service_account", "ephemeral"]
+LISTS = ("conversations", "projects", "chat/completions")
 HELLO = {"model": "plain", "messages": [{"role": "user", "content": "hi"}]}
 MONTH = 30 * 86_400
 
@@ -64,7 +65,21 @@ def found(client: httpx2.Client, organization: dict[str, Any]) -> str:
     header = {"authorization": f"Bearer {key_of(organization, 'admin')}"}
     answers = [client.get(f"/v1/organization/{organization['id']}{path}", headers=header) for path in paths]
     assert [answer.status_code for answer in answers] == [200] * len(paths)
-    return "".join(answer.text for answer in answers)
+    return "".join(answer.text for answer in answers) + said(client, organization)
+
+
+def said(client, organization) -> str:
+    """All that those who talk to models read of what they said."""
+    tokens = [user["access_token"] for user in organization["users"] if user["role"] in ("owner", "member")]
+    texts = []
+    for secret in (*tokens, key_of(organization, "project")):
+        header = {"authorization": f"Bearer {secret}"}
+        lists = [client.get(f"/v1/{what}?limit=100", headers=header) for what in LISTS]
+        ids = [each["id"] for each in lists[0].json()["data"]]
+        items = [client.get(f"/v1/conversations/{each}/items", headers=header) for each in ids]
+        assert [answer.status_code for answer in (*lists, *items)] == [200] * (len(LISTS) + len(ids))
+        texts += [answer.text for answer in (*lists, *items)]
+    return "".join(texts)
 
 
 def test_it_is_the_contracts_shape(world, server):
@@ -80,6 +95,10 @@ def test_it_is_the_contracts_shape(world, server):
             "project_api_key",
             "service_account",
             "rate_limit",
+            "conversation",
+            "item",
+            "chat_project",
+            "chat_completion",
         }
         assert len(organization["projects"]) == 2
 
@@ -140,7 +159,7 @@ def test_objects_are_found_in_their_organization_and_canaries_only_in_b(world, c
     for organization in (a, b):
         for kind, ids in organization["objects"].items():
             assert [each for each in ids if each in texts[organization["id"]]] == ids != [], kind
-    assert len(world["canaries"]) == len(set(world["canaries"])) == 6
+    assert len(world["canaries"]) == len(set(world["canaries"])) == 10
     for canary in world["canaries"]:
         assert canary in texts[b["id"]]
         assert canary not in texts[a["id"]]
