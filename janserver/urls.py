@@ -26,6 +26,7 @@ from apps.projects.urls import organization_urlpatterns as organization_project_
 from apps.projects.urls import page_urlpatterns as invite_pages
 from apps.projects.urls import project_urlpatterns as project_urls
 from apps.quotas.urls import organization_urlpatterns as organization_quota_urls
+from apps.shares.urls import page_urlpatterns as share_pages
 from apps.sso.urls import auth_urlpatterns as sso_urls
 from apps.sso.urls import page_urlpatterns as sso_pages
 from apps.usage.urls import organization_urlpatterns as organization_usage_urls
@@ -49,8 +50,8 @@ v1: list[URLPattern | URLResolver] = [
     path("auth/", include(auth)),
     path("user/", include(user_urls)),
     path("users/me/", include(own_settings)),
-    path("organization", OrganizationsView.as_view()),
     path("", include(own_data)),
+    path("organization", OrganizationsView.as_view()),
     path("organization/<org:org_id>", OrganizationDetailView.as_view()),
     path("organization/", include(of_an_organization)),
     path("organization/<org:org_id>/", include(of_an_organization)),
@@ -58,6 +59,7 @@ v1: list[URLPattern | URLResolver] = [
     path("", include("apps.conversations.chat_project_urls")),
     path("", include(conversation_urlpatterns)),
     path("", include("apps.completions.urls")),
+    path("", include("apps.shares.urls")),
     path("", include("apps.catalog.urls")),
     path("", include("apps.health.urls")),
 ]
@@ -85,9 +87,10 @@ urlpatterns = [
     path("accounts/", include(sso_pages)),
     path("accounts/", include(key_pages)),
     path("accounts/", include(usage_pages)),
-    path("accounts/", include("allauth.urls")),
-    path("", include("apps.console.urls")),
     path("accounts/", include(data_pages)),
+    path("accounts/", include("allauth.urls")),
+    path("", include(share_pages)),
+    path("", include("apps.console.urls")),
 ]
 
 handler400 = "apps.edge.pages.bad_request"

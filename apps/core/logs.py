@@ -36,6 +36,8 @@ _SECRET_SHAPES = re.compile(
     # What mails link to: whoever has the link may set a password, prove an address, join.
     r"|(?:(?<=/accounts/password/reset/key/)|(?<=/accounts/confirm-email/)|(?<=/accounts/invitation/))\S+"
     r"|(?<=[?&]token=)[^&\s]+"
+    # Whoever has the link may read what was shared.
+    r"|(?:(?<=/share/)|(?<=/public/shares/))[^/\s]+"
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u2028\u2029]")
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from collections.abc import Callable
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -19,6 +20,7 @@ from django.conf import settings
 from django.db import models, transaction
 
 PLATFORM = "platform"
+Opener = Callable[[str, str], str]
 _NONCE_BYTES = 12
 
 
@@ -53,6 +55,12 @@ def seal(plaintext: str, *, owner: str, context: str) -> str:
 def unseal(sealed: str, *, owner: str, context: str) -> str:
     """Return the plaintext. Raises SealBroken."""
     return _decrypt(_data_key(owner), sealed, f"{owner}|{context}").decode()
+
+
+def opener(owner: str) -> Opener:
+    """Return what opens several values of an owner, whose key is read once. Called with a value and its context."""
+    key = _data_key(owner)
+    return lambda sealed, context: _decrypt(key, sealed, f"{owner}|{context}").decode()
 
 
 def rotate_data_keys() -> int:

@@ -11,7 +11,7 @@ from apps.core.errors import RateLimited
 from apps.core.http.errors import headers_of, response_of, status_of, unreadable
 
 # The routes that people open in browsers; all others speak JSON.
-PAGES = ("/accounts/", "/admin/")
+PAGES = ("/accounts/", "/admin/", "/share/")
 # allauth does not say which of its limits refused. What these views refuse is their own count; elsewhere
 # it is the one of failed tries.
 _LIMITS = {

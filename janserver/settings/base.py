@@ -86,12 +86,13 @@ INSTALLED_APPS = [
     "apps.usage",
     "apps.conversations",
     "apps.completions",
+    "apps.shares",
     "apps.gateway",
     "apps.user_settings",
     "apps.prompting",
     "apps.chat",
-    "apps.health",
     "apps.personal_data",
+    "apps.health",
     "apps.console",
     "apps.edge",
 ]
@@ -198,8 +199,8 @@ CELERY_TASK_ROUTES = {
     "apps.conversations.tasks.*": {"queue": "default"},
     "apps.idempotency.tasks.*": {"queue": "default"},
     "apps.organizations.tasks.*": {"queue": "default"},
-    "apps.projects.tasks.*": {"queue": "default"},
     "apps.personal_data.tasks.*": {"queue": "default"},
+    "apps.projects.tasks.*": {"queue": "default"},
 }
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -213,9 +214,9 @@ CELERY_BEAT_SCHEDULE = {
     "expire-completions": {"task": "apps.completions.tasks.expire", "schedule": 3600.0},
     "expire-invites": {"task": "apps.projects.tasks.expire_invites", "schedule": 300.0},
     "purge-organizations": {"task": "apps.organizations.tasks.purge", "schedule": 3600.0},
+    "tidy-personal-data": {"task": "apps.personal_data.tasks.tidy", "schedule": 600.0},
     "purge-idempotency-records": {"task": "apps.idempotency.tasks.purge_records", "schedule": 600.0},
     "sync-providers": {"task": "apps.catalog.tasks.sync_providers", "schedule": 3600.0},
-    "tidy-personal-data": {"task": "apps.personal_data.tasks.tidy", "schedule": 600.0},
 }
 
 # --- Files --------------------------------------------------------------------------------------
@@ -262,10 +263,10 @@ ACCOUNT_RATE_LIMITS = scaled_account_limits(RATELIMIT_SCALE)
 ORGANIZATION_PURGE_DAYS = env.float("JAN_ORGANIZATION_PURGE_DAYS", default=30.0)
 # Days a deleted project is kept before it is purged.
 PROJECT_PURGE_DAYS = env.float("JAN_PROJECT_PURGE_DAYS", default=30.0)
-# How long a turn holds its conversation after the process that runs it was heard of last.
-TURN_LEASE_SECONDS = env.float("JAN_TURN_LEASE_SECONDS", default=30.0)
 # Hours the file with somebody's data is kept after it was made.
 EXPORT_HOURS = env.float("JAN_EXPORT_HOURS", default=24.0)
+# How long a turn holds its conversation after the process that runs it was heard of last.
+TURN_LEASE_SECONDS = env.float("JAN_TURN_LEASE_SECONDS", default=30.0)
 # What a model is taken to hold, in tokens, that does not say so itself.
 DEFAULT_CONTEXT_LENGTH = env.int("JAN_DEFAULT_CONTEXT_LENGTH", default=8192)
 # Let the model of a conversation write its title, and sum up what no longer fits. Both are calls that count.

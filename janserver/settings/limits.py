@@ -38,6 +38,7 @@ RATE_LIMITS: dict[str, dict[str, Any]] = {
     "validate": {"limits": ["60/minute"], "per": "address"},
     "confirmation_mail": {"limits": ["5/hour"], "per": "recipient"},
     "invite_mail": {"limits": ["5/hour"], "per": "recipient"},
+    "public_shares": {"limits": ["100/minute", "1000/hour"], "per": "address"},
     "invite_link": {"limits": ["60/minute"], "per": "address"},
 }
 
@@ -82,6 +83,7 @@ ORGANIZATION_ROUTES: tuple[tuple[str, str], ...] = (
 # and a pattern of how the canonical path begins. The first line that fits counts.
 _CONVERSATIONS = r"/v1/conversations(?:/|$)"
 CONVERSATION_ROUTES: tuple[tuple[str, str, str], ...] = (
+    ("public_shares", "", r"/(?:share|v1/public/shares)/"),
     ("conversation_reads", "GET HEAD", _CONVERSATIONS),
     ("conversation_deletes", "DELETE", _CONVERSATIONS),
     ("conversation_writes", "", _CONVERSATIONS),

@@ -32,6 +32,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         {"name": "Authentication", "description": "Who you are."},
         {"name": "API keys", "description": "Credentials for programs."},
         {"name": "Chat projects", "description": "Folders of conversations, with an instruction for the model."},
+        {"name": "Shares", "description": "Conversations shown to whoever has a link."},
         {"name": "Stored completions", "description": "Model calls that were kept because their caller asked for it."},
         {"name": "User settings", "description": "What a person set for itself."},
         {"name": "Organizations", "description": "Tenants: made, changed, handed on, deleted."},

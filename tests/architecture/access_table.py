@@ -153,6 +153,11 @@ USER_SETTINGS = [
     anybody("GET", "users/me/settings"),
     *(anybody(method, "users/me/settings", body={"enable_tools": False}) for method in ("POST", "PATCH")),
 ]
+YOUR_DATA = [
+    *(anybody(method, "users/me/export") for method in ("GET", "POST")),
+    anybody("GET", "users/me/export/{export_id}/download", ids={"export_id": "export"}, answers=409),
+    anybody("DELETE", "users/me", body={"confirm": "somebody else"}, answers=400),
+]
 
 _KEY = {"key_id": "key"}
 _A_KEY = {"name": "laptop", "kind": "project"}
@@ -165,11 +170,6 @@ API_KEYS = [
         own("GET", f"{prefix}/api-keys/{{key_id}}", Scope.API_KEYS_READ, "viewer", ids=_KEY),
         *(
             own(method, f"{prefix}/api-keys/{{key_id}}", Scope.API_KEYS_WRITE, "member", ids=_KEY, body={"name": "n"})
-YOUR_DATA = [
-    *(anybody(method, "users/me/export") for method in ("GET", "POST")),
-    anybody("GET", "users/me/export/{export_id}/download", ids={"export_id": "export"}, answers=409),
-    anybody("DELETE", "users/me", body={"confirm": "somebody else"}, answers=400),
-]
             for method in ("POST", "PATCH")
         ),
         own("DELETE", f"{prefix}/api-keys/{{key_id}}", Scope.API_KEYS_WRITE, "member", ids=_KEY, answers=204),
@@ -454,6 +454,21 @@ COMPLETIONS = [
     ),
 ]
 
+_SHARED = {"conversation_id": "conversation"}
+SHARES = [
+    own("POST", "conversations/{conversation_id}/share", Scope.CONVERSATIONS_WRITE, "member", ids=_SHARED, body={}),
+    own(
+        "GET", "conversations/{conversation_id}/shares", Scope.CONVERSATIONS_READ, "viewer", ids=_SHARED,
+        query={"after": "share"},
+    ),
+    own(
+        "DELETE", "conversations/{conversation_id}/shares/{share_id}", Scope.CONVERSATIONS_WRITE, "member",
+        ids={**_SHARED, "share_id": "share"},
+    ),
+    # Whoever has the slug may read what is behind it, of whichever tenant; an id opens nothing.
+    public("GET", "public/shares/{slug}", ids={"slug": "share"}, answers=404),
+]  # fmt: skip
+
 OF_ORGANIZATIONS = [
     *ORGANIZATIONS,
     *MEMBERS,
@@ -474,12 +489,13 @@ DJANGO = [
     *PLATFORM,
     *SIGN_IN,
     *USER_SETTINGS,
+    *YOUR_DATA,
     *API_KEYS,
     *CHAT_PROJECTS,
     *CONVERSATIONS,
     *BRANCHES,
     *COMPLETIONS,
+    *SHARES,
     *OF_ORGANIZATIONS,
 ]
 TABLE = [*DJANGO, *INFERENCE, *WEBSOCKETS]
-    *YOUR_DATA,

@@ -45,6 +45,7 @@ from apps.projects.models import (
 )
 from apps.projects.services import create_organization
 from apps.quotas.models import RateLimit
+from apps.shares.models import Share
 from apps.sso.models import IdentityProvider, SSODomain
 from apps.usage.models import State, UsageRecord
 
