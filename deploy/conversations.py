@@ -62,7 +62,7 @@ WITH mine AS (
         '{}', 'What was said as number ' || n, 14, '', '', '', now()
     FROM mine, generate_series(1, %(count)s) AS n RETURNING branch_id
 )
-UPDATE conversations_branch b SET last_sequence = last_sequence + %(count)s, item_count = item_count + %(count)s
+UPDATE conversations_branch b SET last_sequence = b.last_sequence + %(count)s, item_count = b.item_count + %(count)s
 FROM mine WHERE b.id = mine.id
 """
 
