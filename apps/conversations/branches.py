@@ -15,6 +15,7 @@ from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from apps.conversations.content import NewItem
+from apps.conversations.happenings import Happening, tell
 from apps.conversations.models import Branch, ContentQuerySet, Conversation, Item, Told
 from apps.conversations.paths import newest, page_of, segments_of
 from apps.conversations.services import archived, lock, write_items
@@ -77,6 +78,7 @@ def activate_branch(*, conversation: Conversation, name: str) -> Branch:
     row = _writable(conversation)
     turn_to(row, find_branch(row, name))
     row.save(update_fields=TURNED)
+    tell(row.pk, Happening.UPDATED)
     return find_branch(row, name)
 
 
@@ -197,6 +199,7 @@ def begin(conversation: Conversation, fork: Branch) -> None:
     store(fork)
     turn_to(conversation, fork)
     conversation.save(update_fields=TURNED)
+    tell(conversation.pk, Happening.UPDATED)
 
 
 def turn_to(conversation: Conversation, branch: Branch) -> None:

@@ -7,7 +7,7 @@ costs one look into an index, whatever the length of the conversation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from apps.conversations.models import Branch, Item, ItemQuerySet, Segment, Told
 
@@ -15,14 +15,16 @@ from apps.conversations.models import Branch, Item, ItemQuerySet, Segment, Told
 _BATCH = 200
 
 
-def segments_of(branch: Branch) -> list[Segment]:
-    """Return the parts of a branch's path, the newest first. One query if it has a parent."""
-    branches = {branch.pk: branch}
-    if branch.parent_id is not None:
-        for other in Branch.objects.in_organization(branch.organization_id).filter(
-            conversation_id=branch.conversation_id
-        ):
-            branches.setdefault(other.pk, other)
+def segments_of(branch: Branch, among: Iterable[Branch] | None = None) -> list[Segment]:
+    """
+    Return the parts of a branch's path, the newest first.
+
+    `among`: all branches of its conversation. They are read if they are not given and it has a parent.
+    """
+    if among is None:
+        rows = Branch.objects.in_organization(branch.organization_id)
+        among = rows.filter(conversation_id=branch.conversation_id) if branch.parent_id is not None else ()
+    branches = {**{other.pk: other for other in among}, branch.pk: branch}
     segments, last, at = [], branch.last_sequence, branch
     while True:
         segments.append(Segment(at.pk, at.fork_sequence, min(last, at.last_sequence)))

@@ -280,8 +280,9 @@ def write_items(conversation: Conversation, items: Sequence[NewItem]) -> list[It
 
 def remove_items(conversation: Conversation, items: Sequence[Item | Told]) -> None:
     """Delete items of a conversation that the transaction has locked. Numbers are not given again."""
-    for branch in Branch.objects.in_organization(conversation.organization_id).filter(conversation=conversation):
-        segments = segments_of(branch)
+    branches = list(Branch.objects.in_organization(conversation.organization_id).filter(conversation=conversation))
+    for branch in branches:
+        segments = segments_of(branch, among=branches)
         on_path = sum(1 for item in items if any(segment.holds(item) for segment in segments))
         own = sum(1 for item in items if item.branch_id == branch.pk)
         if on_path:

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import pytest
+
+from apps.chat.forks import FORK_PATHS, fork_in
+from apps.chat.wishes import Fork
+
+AT = "/v1/conversations/conv_1"
+
+
+@pytest.mark.parametrize("items", ["items", "messages"])
+def test_paths_that_begin_a_branch(items: str):
+    fork = Fork(conversation_id="conv_1", item_id="msg_1", edits=False)
+    assert fork_in(f"{AT}/{items}/msg_1/regenerate") == fork
+    assert fork_in(f"{AT}/{items}/msg_1/edit") == Fork(conversation_id="conv_1", item_id="msg_1", edits=True)
+    assert len(FORK_PATHS) == 4
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{AT}/items/regenerate", f"{AT}/items/msg_1", f"{AT}/items/msg_1/regenerate/", f"{AT}/items//edit",
+        f"{AT}/items/a/b/edit", f"{AT}/branches/x/activate", "/v1/conversations//items/msg_1/edit", "/edit",
+        f"/x{AT}/items/msg_1/edit",
+    ],
+)  # fmt: skip
+def test_paths_that_do_not(path: str):
+    assert fork_in(path) is None
