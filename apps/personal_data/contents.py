@@ -19,6 +19,7 @@ from apps.conversations.models import ChatProject, Conversation, ConversationQue
 from apps.core.http.moments import asking, iso
 from apps.organizations.models import Membership, Organization
 from apps.projects.models import Project, ProjectMembership
+from apps.shares.models import Share
 from apps.usage.models import UsageRecord
 from apps.user_settings.services import settings_of
 
@@ -113,6 +114,22 @@ def _completions(user: User) -> Iterator[Document]:
         yield {**completion_document(_IN_ISO, completion), "messages": completion.messages}
 
 
+def _shares(user: User) -> Iterator[Document]:
+    shares = Share.objects.of_owner(user.pk).select_related("conversation")
+    for share in shares.order_by("pk").iterator(_AT_ONCE):
+        yield {
+            "id": share.public_id,
+            "object": "conversation.share",
+            "conversation_id": share.conversation.public_id,
+            "title": share.title,
+            "items": share.snapshot,
+            "view_count": share.view_count,
+            "created_at": iso(share.created_at),
+            "expires_at": iso(share.expires_at),
+            "revoked_at": iso(share.revoked_at),
+        }
+
+
 def _usage(user: User) -> Iterator[Document]:
     records = UsageRecord.objects.filter(user_id=user.pk)
     # Rows outlive where they were made.
@@ -145,5 +162,6 @@ SECTIONS: dict[str, Callable[[User], Iterator[Document]]] = {
     "items": _items,
     "chat_projects": _chat_projects,
     "stored_completions": _completions,
+    "shares": _shares,
     "usage": _usage,
 }

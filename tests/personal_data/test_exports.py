@@ -57,7 +57,7 @@ def test_an_export_holds_all_that_a_person_owns_and_nothing_else(ada: Caller, bo
     found = contents(written(ada))
     assert list(found) == [
         "profile", "settings", "organizations", "api_keys", "conversations", "items", "chat_projects",
-        "stored_completions", "usage",
+        "stored_completions", "shares", "usage",
     ]  # fmt: skip
     assert found["profile"] == [
         {
@@ -106,6 +106,10 @@ def test_an_export_holds_all_that_a_person_owns_and_nothing_else(ada: Caller, bo
     ]
     assert [only(row, "id", "messages") for row in found["stored_completions"]] == [
         {"id": made["completion"], "messages": [{"role": "user", "content": "apple"}]}
+    ]
+    assert [only(row, "id", "conversation_id", "items", "view_count", "revoked_at") for row in found["shares"]] == [
+        {"id": made["share"], "conversation_id": made["conversation"], "items": ["apple"], "view_count": 0}
+        | {"revoked_at": None}
     ]
     assert [only(row, "id", "request_id", "accepted_at") for row in found["usage"]] == [
         {"id": made["usage"], "request_id": "req_apple", "accepted_at": "2026-01-02T03:04:05Z"}

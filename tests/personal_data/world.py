@@ -8,6 +8,7 @@ from typing import Any
 from apps.completions.models import StoredCompletion
 from apps.conversations.models import ChatProject, Conversation, Item
 from apps.idempotency.models import IdempotencyRecord
+from apps.shares.models import Share
 from apps.usage.models import UsageRecord
 from apps.user_settings.models import UserSettings
 from tests.api_keys.conftest import Caller
@@ -26,6 +27,9 @@ def furnish(caller: Caller, word: str) -> dict[str, Any]:
     completion = StoredCompletion.objects.create(
         **own, model="m", messages=[{"role": "user", "content": word}], answer={"object": "chat.completion"}
     )
+    share = Share(**own, conversation=Conversation.objects.get(public_id=conversation["id"]), snapshot=[word])
+    share.draw_slug(caller.organization.public_id)
+    share.save()
     UserSettings.objects.create(user=caller.user, saved={"profile_settings": {"nick_name": word}})
     record = UsageRecord.objects.create(
         **own, request_id=f"req_{word}", endpoint="chat/completions", model="m", state="completed",
@@ -41,6 +45,7 @@ def furnish(caller: Caller, word: str) -> dict[str, Any]:
         "conversation": conversation["id"],
         "key": key.public_id,
         "completion": completion.public_id,
+        "share": share.public_id,
         "usage": record.public_id,
     }
 
@@ -53,6 +58,7 @@ def owned_by(caller: Caller) -> dict[str, int]:
         "items": Item.objects.filter(conversation__user=user).count(),
         "folders": ChatProject.objects.filter(user=user).count(),
         "completions": StoredCompletion.objects.filter(user=user).count(),
+        "shares": Share.objects.filter(user=user).count(),
         "settings": UserSettings.objects.filter(user=user).count(),
         "keys": user.api_keys.count(),
         "memberships": user.memberships.count(),
