@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
@@ -12,8 +13,10 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
 _SCHEMES = ("http://", "https://", "mailto:")
-# What is longer is shown as it was written: nobody's page is worth a second of the server's.
+# What is longer, or has more of what takes long to tell apart, is shown as it was written: a page is read by
+# whoever has its link, and must not cost the server seconds.
 MAX_LENGTH = 100_000
+_MOST = {"[": 2000, "|": 5000}
 
 
 def _is_of_the_web(url: str) -> bool:
@@ -28,11 +31,7 @@ class _Renderer(RendererHTML):
     def image(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
         """Only what the image is said to be: to load it would tell its server who reads."""
         words = self.renderInlineAsText(tokens[index].children or [], options, env)
-        return f'<span class="image">Image{": " if words else ""}{_escaped(words)}</span>'
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+        return f'<span class="image">Image{": " if words else ""}{escape(words)}</span>'
 
 
 def _parser() -> MarkdownIt:
@@ -48,7 +47,12 @@ _markdown = _parser()
 
 def to_html(text: str) -> SafeString:
     """Return Markdown as HTML that is safe to show on a page of ours."""
-    if len(text) > MAX_LENGTH:
-        return mark_safe(f"<pre>{_escaped(text)}</pre>")  # noqa: S308  escaped
+    if len(text) > MAX_LENGTH or any(text.count(mark) > most for mark, most in _MOST.items()):
+        return as_written(text)
     safe: SafeString = mark_safe(_markdown.render(text))  # noqa: S308  no HTML passes, and no link but to the web
     return safe
+
+
+def as_written(text: str) -> SafeString:
+    """Return text as HTML, with its marks."""
+    return format_html("<pre>{}</pre>", text)

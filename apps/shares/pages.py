@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from csp.constants import NONE, SELF
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
 from apps.core.errors import NotFound
-from apps.shares.markdown import to_html
+from apps.shares.markdown import as_written, to_html
 from apps.shares.services import view_share
 
 _POLICY = {
@@ -22,6 +24,8 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Robots-Tag": "noindex, nofollow",
 }
+# Characters of a page that are shown as Markdown, which takes time.
+MAX_RENDERED = 200_000
 _SPEAKERS = {"user": "User", "assistant": "Assistant"}
 
 
@@ -32,7 +36,7 @@ def show(request: HttpRequest, slug: str) -> HttpResponse:
         share = view_share(slug)
     except NotFound:
         return _with_headers(render(request, "shares/gone.html", status=404))
-    page = {"share": share, "entries": [_entry(each) for each in share.snapshot]}
+    page = {"share": share, "entries": _entries(share.snapshot)}
     return _with_headers(render(request, "shares/share.html", page))
 
 
@@ -43,10 +47,22 @@ def _with_headers(response: HttpResponse) -> HttpResponse:
     return response
 
 
-def _entry(entry: dict[str, Any]) -> dict[str, Any]:
+def _entries(snapshot: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what the template shows, the first MAX_RENDERED characters as Markdown."""
+    left = MAX_RENDERED
+
+    def html_of(text: str) -> SafeString:
+        nonlocal left
+        left -= len(text)
+        return to_html(text) if left >= 0 else as_written(text)
+
+    return [_entry(each, html_of) for each in snapshot]
+
+
+def _entry(entry: dict[str, Any], html_of: Callable[[str], SafeString]) -> dict[str, Any]:
     if entry["type"] == "message":
-        parts = [{**part, "html": to_html(part["text"])} if part["type"] == "text" else part for part in entry["parts"]]
+        parts = [{**part, "html": html_of(part["text"])} if part["type"] == "text" else part for part in entry["parts"]]
         return {"type": "message", "role": entry["role"], "speaker": _SPEAKERS[entry["role"]], "parts": parts}
     if entry["type"] == "reasoning":
-        return {"type": "reasoning", "html": to_html(entry["text"])}
+        return {"type": "reasoning", "html": html_of(entry["text"])}
     return entry

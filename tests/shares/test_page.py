@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from apps.shares import pages
 from apps.shares.markdown import MAX_LENGTH, to_html
 from tests.api_keys.conftest import Caller, ada
 from tests.shares.test_shares import said, shared, talk
@@ -143,11 +144,20 @@ def test_markdown_is_shown_as_it_was_meant(text: str, html: str):
     assert to_html(text) == html
 
 
-def test_what_is_very_long_is_shown_as_it_was_written():
-    text = "<b>**x**</b>\n" * (MAX_LENGTH // 10)
+@pytest.mark.parametrize("text", ["<b>**x**</b>\n" * (MAX_LENGTH // 10), "<b>![" * 2001, "<b>|a" * 5001])
+def test_what_would_take_long_is_shown_as_it_was_written(text: str):
     html = to_html(text)
-    assert html.startswith("<pre>&lt;b&gt;**x**&lt;/b&gt;")
+    assert html.startswith("<pre>&lt;b&gt;")
     assert [tag for tag, _ in Reader(html).tags] == ["pre"]
+
+
+def test_a_page_shows_so_much_as_markdown(ada: Caller, client: Client, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(pages, "MAX_RENDERED", 12)
+    share = shared(ada, talk(ada, said("**bold**"), said("**late** <b>", "assistant"), said("*x*")))
+    html = client.get(f"/share/{share['slug']}").content.decode()
+    assert "<strong>bold</strong>" in html
+    assert "<pre>**late** &lt;b&gt;</pre>" in html
+    assert "<pre>*x*</pre>" in html
 
 
 def test_the_page_shows_the_conversation_and_lets_nothing_run(ada: Caller, client: Client):
