@@ -6,6 +6,7 @@ import datetime
 from typing import Any, ClassVar
 
 from django import forms
+from django.contrib.admin import ShowFacets
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.widgets import AutocompleteSelect
@@ -149,6 +150,7 @@ class OperatorAdmin(ChoosingMixin, ModelAdmin):
     columns: ClassVar[tuple[Column, ...]] = ()
     list_per_page = 50
     show_full_result_count = False
+    show_facets = ShowFacets.NEVER  # they would count all rows, for each choice of a filter
     paginator = InfinitePaginator
     # An action is for the rows that are seen, not for a million.
     list_disable_select_all = True

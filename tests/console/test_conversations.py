@@ -219,6 +219,23 @@ def test_no_other_page_and_no_file_says_a_word(admin_client: Client, said: Conve
         assert (url, answer.status_code, b"private-" in answer.content) == (url, 200, False)
 
 
+def test_a_file_has_whose_they_are_and_how_long(admin_client: Client, said: Conversation):
+    files = [admin_client.get(address(label, "export", "json")).json() for label in LISTED]
+    assert said.chat_project is not None
+    whose = {
+        "user": said.user_id,
+        "email": "user1@example.com",
+        "organization": said.organization.public_id,
+        "project": said.project.public_id,
+    }
+    inside = {"chat_project": said.chat_project.public_id, "model": "", "items": 2, "archived_at": ""}
+    expected = [{"id": said.public_id, **whose, **inside}]
+    folder = {"conversations": 1, "is_favorite": False, "archived_at": "", "deleted_at": ""}
+    for (row,), known in zip(files, (expected[0], {"id": said.chat_project.public_id, **whose, **folder}), strict=True):
+        assert set(row) == {*known, "created_at", "updated_at"}
+        assert {name: row[name] for name in known} == known
+
+
 @pytest.mark.parametrize("term", ["private-title", "private-word", "private-name"])
 def test_nothing_is_found_by_its_words(admin_client: Client, said: Conversation, term: str):
     for label in LISTED:

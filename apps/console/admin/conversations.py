@@ -24,12 +24,14 @@ from apps.conversations.content import text_of
 from apps.conversations.models import Branch, ChatProject, Conversation, Item
 from apps.conversations.paths import page_of
 from apps.core.admin import CappedCount, ChosenFilter, DayRangeFilter
+from apps.core.tables import Column, Kind
 
 PER_PAGE = 50
 MANY = 1000
 # Of a longer conversation, the tokens of so many items are added up for its page.
 MOST_ADDED = 10_000
 MOST_BRANCHES = 100
+TIMES = (Column("created_at"), Column("updated_at"), Column("archived_at"))
 ARCHIVAL = "It can only be read from now on, until it is taken out of the archive."
 
 
@@ -63,15 +65,30 @@ class OwnedAdmin(RemovableAdmin):
         ("created_at", DayRangeFilter),
     )
     list_filter_submit = True
-    list_select_related: ClassVar[tuple[str, ...]] = ("organization", "project__organization", "user")
+    list_select_related: ClassVar[tuple[str, ...]] = ("organization", "project", "user")
     actions = ("archive", "unarchive", "remove")
     actions_detail: ClassVar[tuple[str, ...]] = ("archive_one", "unarchive_one", "remove_one")
 
     words: ClassVar[tuple[str, ...]] = ()
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column("id", path="public_id"),
+        Column("user", path="user_id"),
+        Column("email", path="user.email"),
+        Column("organization", path="organization.public_id"),
+        Column("project", path="project.public_id"),
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request)
         return rows.defer(*self.words)
+
+    @display(description="Owner")
+    def owner(self, row: Any) -> str:
+        return str(row.user or "its project")
+
+    @display(description="Project")
+    def project_name(self, row: Any) -> str:
+        return str(row.project.name)
 
     def archive_row(self, row: Any, *, actor: Actor, is_archived: bool = True) -> None:
         """Call the service."""
@@ -126,8 +143,16 @@ class ConversationAdmin(OwnedAdmin):
     """Whose they are, and how long. No title and no text: for that one is opened, see `open_content`."""
 
     list_display = (
-        "public_id", "user", "organization", "project", "item_count", "model", "state", "created_at", "updated_at",
+        "public_id", "owner", "organization", "project_name", "item_count", "model", "state", "created_at",
+        "updated_at",
     )  # fmt: skip
+    columns = (
+        *OwnedAdmin.columns,
+        Column("chat_project", path="chat_project.public_id"),
+        Column("model"),
+        Column("items", Kind.NUMBER, "active_branch.item_count"),
+        *TIMES,
+    )
     search_by = {
         "conv_": ("public_id__startswith",),
         "cproj_": ("chat_project__public_id",),
@@ -142,7 +167,7 @@ class ConversationAdmin(OwnedAdmin):
     list_select_related = (*OwnedAdmin.list_select_related, "active_branch", "chat_project")
     ordering = ("-created_at", "-id")
     fields = (
-        "public_id", "user", "organization", "project", "chat_project", "state", "model", "item_count", "token_count",
+        "public_id", "owner", "organization", "project", "chat_project", "state", "model", "item_count", "token_count",
         "branch_count", "created_at", "updated_at", "archived_at",
     )  # fmt: skip
     readonly_fields = fields
@@ -242,8 +267,16 @@ class ChatProjectAdmin(OwnedAdmin):
     """People's folders of conversations: neither their names nor their instructions."""
 
     list_display = (
-        "public_id", "user", "organization", "project", "conversation_count", "state", "created_at", "updated_at",
+        "public_id", "owner", "organization", "project_name", "conversation_count", "state", "created_at",
+        "updated_at",
     )  # fmt: skip
+    columns = (
+        *OwnedAdmin.columns,
+        Column("conversations", Kind.NUMBER, "inside"),
+        Column("is_favorite", Kind.BOOLEAN),
+        *TIMES,
+        Column("deleted_at"),
+    )
     search_by = {
         "cproj_": ("public_id__startswith",),
         "org_": ("organization__public_id",),
@@ -256,7 +289,7 @@ class ChatProjectAdmin(OwnedAdmin):
     )
     ordering = ("-id",)
     fields = (
-        "public_id", "user", "organization", "project", "conversation_count", "state", "is_favorite", "created_at",
+        "public_id", "owner", "organization", "project", "conversation_count", "state", "is_favorite", "created_at",
         "updated_at", "archived_at", "deleted_at",
     )  # fmt: skip
     readonly_fields = fields
