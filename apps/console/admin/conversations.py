@@ -144,7 +144,6 @@ class ConversationAdmin(OwnedAdmin):
 
     list_display = (
         "public_id", "owner", "organization", "project_name", "item_count", "model", "state", "created_at",
-        "updated_at",
     )  # fmt: skip
     columns = (
         *OwnedAdmin.columns,
@@ -268,7 +267,6 @@ class ChatProjectAdmin(OwnedAdmin):
 
     list_display = (
         "public_id", "owner", "organization", "project_name", "conversation_count", "state", "created_at",
-        "updated_at",
     )  # fmt: skip
     columns = (
         *OwnedAdmin.columns,
