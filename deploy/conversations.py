@@ -145,20 +145,15 @@ def main() -> None:
     os.environ["JAN_TEST_REDIS_URL"] = os.environ.get("JAN_TEST_REDIS_URL") or early.start_redis()
     with Provider() as provider, start_server(provider, profile="postgres", JAN_RATELIMIT_SCALE="1000000") as server:
         bench = Bench(server, provider)
-        few = "/v1/conversations"
-        before = medians(asked.rounds, [lambda: bench.get(few), lambda: bench.get(f"{few}?q=items")])
+        few, middle = ["?", "?q=items", f"?after={bench.ids[-1]}"], f"?after=conv_{asked.conversations // 2:024}"
+        before = medians(asked.rounds, [lambda ask=ask: bench.get(f"/v1/conversations{ask}") for ask in few])
         bench.fill(asked.conversations)
         by_size(bench, asked.rounds)
-        deep = f"{few}?after=conv_{asked.conversations // 2:024}"
-        after = medians(
-            asked.rounds, [lambda: bench.get(few), lambda: bench.get(f"{few}?q=items"), lambda: bench.get(deep)]
-        )
-        print(
-            f"\n| ms | {len(SIZES)} conversations | {asked.conversations:,} conversations | ratio |\n|---|---|---|---|"
-        )
-        show("first page of the list", [before[0], after[0]])
-        show("search", [before[1], after[1]])
-        show("a page in the middle (to the first page of few)", [before[0], after[2]])
+        many = [*few[:2], middle]
+        after = medians(asked.rounds, [lambda ask=ask: bench.get(f"/v1/conversations{ask}") for ask in many])
+        print(f"\n| ms | {len(SIZES)} | {asked.conversations:,} conversations | ratio |\n|---|---|---|---|")
+        for name, figures in zip(("first page", "search", "a page in the middle"), zip(before, after, strict=True)):
+            show(name, list(figures))
 
 
 if __name__ == "__main__":
