@@ -152,7 +152,8 @@ def main() -> None:
         many = [*few[:2], middle]
         after = medians(asked.rounds, [lambda ask=ask: bench.get(f"/v1/conversations{ask}") for ask in many])
         print(f"\n| ms | {len(SIZES)} | {asked.conversations:,} conversations | ratio |\n|---|---|---|---|")
-        for name, figures in zip(("first page", "search", "a page in the middle"), zip(before, after, strict=True)):
+        pairs = zip(before, after, strict=True)
+        for name, figures in zip(("first page", "search", "a page in the middle"), pairs, strict=True):
             show(name, list(figures))
 
 
