@@ -244,7 +244,7 @@ def change(name: str, **fields: Any) -> None:
     [
         ("branch_gap", "other", {"last_sequence": 5}),
         ("branch_gap", MAIN, {"deleted_count": 0}),
-        ("branch_range", "other", {"last_sequence": 3, "deleted_count": -1}),
+        ("branch_gap", "other", {"last_sequence": 3, "deleted_count": -1}),
         ("branch_count", MAIN, {"item_count": 7}),
         ("branch_count", "other", {"item_count": 7}),
         ("branch_fork", MAIN, {"fork_sequence": 1}),
