@@ -66,6 +66,7 @@ class Share(OwnedModel):
         ordering = ["-created_at", "-id"]
         indexes = [
             models.Index(fields=["organization", "-created_at"], name="share_org_idx"),
+            models.Index(fields=["project", "-created_at"], name="share_project_idx"),
             models.Index(fields=["-created_at", "-id"], name="share_created_idx"),
         ]
 

@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 
@@ -21,6 +22,7 @@ from apps.shares.models import Share
 MAX_DAYS = 3650
 
 
+@extend_schema_field({"oneOf": [{"type": "integer"}, {"type": "string", "format": "date-time"}]})
 class MomentField(serializers.Field[Any, Any, Any, Any]):
     """A time to come: unix seconds, or ISO 8601 with its time zone."""
 

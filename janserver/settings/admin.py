@@ -62,6 +62,8 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _item("Conversations", "forum", "conversations_conversation_changelist"),
                     _item("Chat projects", "topic", "conversations_chatproject_changelist"),
+                    _item("Shares", "share", "shares_share_changelist"),
+                    _item("Stored completions", "inventory_2", "completions_storedcompletion_changelist"),
                 ],
             },
             {

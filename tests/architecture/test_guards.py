@@ -30,6 +30,7 @@ PUBLIC = {
     "OIDCLoginView": "whoever signs in has no credential yet",
     "OIDCCallbackView": "the code and the state are the credential",
     "InviteView": "GET with `token`: whoever holds an invite's link may look at what it offers",
+    "PublicShareView": "whoever has a share's link may read it",
     "JWKSView": "public keys",
     "HealthView": "asked by load balancers",
     "LivenessView": "asked by load balancers",

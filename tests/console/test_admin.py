@@ -28,6 +28,7 @@ from apps.audit.models import AuditEvent
 from apps.audit.services import Action, Actor
 from apps.audit.services import record as record_audit
 from apps.catalog.models import Model, ModelAlias, Provider, ProviderKind, Route
+from apps.completions.models import StoredCompletion
 from apps.conversations.content import NewItem
 from apps.conversations.models import Branch, ChatProject, Conversation
 from apps.conversations.services import write_items
@@ -50,6 +51,7 @@ from apps.projects.models import (
     default_project,
 )
 from apps.quotas.models import RateLimit
+from apps.shares.models import Share
 from apps.sso.models import IdentityProvider, SSODomain
 from apps.usage.models import State, UsageRecord
 from apps.user_settings.models import UserSettings
@@ -68,6 +70,8 @@ NO_ADD = {
     "accounts.Invitation",
     "conversations.Conversation",
     "conversations.ChatProject",
+    "shares.Share",
+    "completions.StoredCompletion",
     "user_settings.UserSettings",
 }
 ADMIN_POLICY = {"script-src 'self' 'unsafe-eval'", "style-src 'self' 'unsafe-inline'", "img-src 'self' data:"}
@@ -143,7 +147,14 @@ def said_in(project: Project, user: User) -> tuple[Any, ...]:
     write_items(
         conversation, [NewItem(type="message", role="user", data=spoken(f"private-word {word}")) for word in "ab"]
     )
-    return conversation, chat_project
+    message = {"role": "user", "content": "private-question"}
+    stored = StoredCompletion.objects.create(
+        **owned, model="m", messages=[message], metadata={"topic": "private-topic"}
+    )
+    share = Share(**owned, conversation=conversation, title="private-title", snapshot=[{"text": "private-word"}])
+    share.draw_slug(project.organization.public_id)
+    share.save()
+    return conversation, chat_project, stored, share
 
 
 def spoken(text: str) -> dict[str, Any]:
@@ -257,6 +268,8 @@ def test_a_search_finds_and_misses(admin_client: Client, label: str):
         "catalog.ModelAlias": "alias",
         "conversations.Conversation": "user1@",
         "conversations.ChatProject": "user1@",
+        "shares.Share": "user1@",
+        "completions.StoredCompletion": "user1@",
         "usage.UsageRecord": "req_1",
         "idempotency.IdempotencyRecord": "key_1",
         "audit.AuditEvent": "target_1",

@@ -11,6 +11,7 @@ from apps.console.admin import (
     projects,
     roles,
     service_accounts,
+    shares,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "projects",
     "roles",
     "service_accounts",
+    "shares",
 ]
