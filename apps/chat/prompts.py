@@ -74,14 +74,18 @@ def news_of(history: Sequence[Told], said: Sequence[Message], *, edits: bool) ->
     """
     Return what an edit says, all of which is new. An answer given again says nothing: its question is in the history.
 
-    Raises BadRequest for one that is the other, and for a question that the model cannot hold.
+    Raises BadRequest for one that is the other, and for a question that was not kept or that the model cannot hold.
     """
     if edits and not said:
         raise BadRequest("The message must say something.", param="content")
     if said and not edits:
         raise BadRequest("The question stays as it is. Edit the message to ask another one.", param="messages")
-    if not edits and not history:
-        raise BadRequest("The question is longer than what the model reads.", code="context_length_exceeded")
+    if not edits and not messages_of(history):
+        raise BadRequest(
+            "The question cannot be asked again: it was not kept, or is longer than what the model reads.",
+            code="nothing_to_answer",
+            param="item_id",
+        )
     return News(list(said), [item for message in said for item in items_of_message(message)], [])
 
 

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from apps.chat.forks import FORK_PATHS, fork_in
+from apps.chat.prompts import news_of
 from apps.chat.wishes import Fork
+from apps.conversations.models import Told
+from apps.core.errors import BadRequest
 
 AT = "/v1/conversations/conv_1"
 
@@ -26,3 +31,17 @@ def test_paths_that_begin_a_branch(items: str):
 )  # fmt: skip
 def test_paths_that_do_not(path: str):
     assert fork_in(path) is None
+
+
+def told(*parts: dict[str, Any]) -> Told:
+    return Told(1, "msg_1", 1, 1, "message", "user", "completed", {"content": list(parts)}, 4)
+
+
+def test_an_answer_given_again_needs_its_question():
+    kept = told({"type": "input_text", "text": "Why?"})
+    assert news_of([kept], [], edits=False) == ([], [], [])
+    # Of a project that keeps only that something was said; and of one longer than the model reads.
+    for history in ([told()], []):
+        with pytest.raises(BadRequest) as refused:
+            news_of(history, [], edits=False)
+        assert (refused.value.code, refused.value.param) == ("nothing_to_answer", "item_id")
