@@ -1,4 +1,4 @@
-"""What the demo's people and programs have said to models: a few conversations, a folder of them, a stored call."""
+"""What the demo's people and programs have said to models: conversations, a folder, a share, a stored call."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from apps.conversations.content import items_of_message
 from apps.conversations.models import ChatProject, Conversation
 from apps.conversations.services import create_conversation
 from apps.organizations.principal import Principal
+from apps.shares.models import Share
+from apps.shares.services import create_share
+from apps.shares.snapshot import Wish
 
 MODEL = "jan-demo"
 
@@ -70,6 +73,19 @@ def chat_project_of(speaker: Speaker) -> ChatProject:
     found: ChatProject | None = ChatProject.objects.visible_to(speaker.principal).present().filter(name=name).first()
     instruction = speaker.marked("chat_project", "Answer in one sentence.")
     return found or create_chat_project(principal=speaker.principal, name=name, instruction=instruction)
+
+
+def share_of(speaker: Speaker) -> Share:
+    """Find or make the share of a caller's first conversation, which only its link opens."""
+    conversation = conversations_of(speaker)[0]
+    found: Share | None = Share.objects.of(conversation).standing().first()
+    return found or create_share(
+        principal=speaker.principal,
+        conversation=conversation,
+        branch=conversation.branch,
+        title=speaker.marked("share", "For a colleague"),
+        wish=Wish(),
+    )
 
 
 def completions_of(speaker: Speaker) -> list[StoredCompletion]:

@@ -28,7 +28,7 @@ from apps.api_keys.service_accounts import create_service_account
 from apps.api_keys.services import Giver, Holder, create_key, revoke_key, rotate_key
 from apps.api_keys.tokens import KeyKind
 from apps.audit.services import SYSTEM
-from apps.console.demo_conversations import TALKS, Speaker, chat_project_of, completions_of, conversations_of
+from apps.console.demo_conversations import TALKS, Speaker, chat_project_of, completions_of, conversations_of, share_of
 from apps.console.demo_usage import Caller, write_month
 from apps.conversations.models import Conversation, Item
 from apps.core.errors import Conflict
@@ -324,6 +324,10 @@ def _chat_completions(tenant: Tenant) -> list[str]:
     return [each.public_id for speaker in tenant.speakers for each in completions_of(speaker)]
 
 
+def _shares(tenant: Tenant) -> list[str]:
+    return [share_of(speaker).public_id for speaker in tenant.speakers]
+
+
 # Each finds or makes a tenant's objects of a kind and returns their ids. What comes to exist adds a line.
 OBJECTS: dict[str, Callable[[Tenant], list[str]]] = {
     "invite": _invites,
@@ -335,5 +339,6 @@ OBJECTS: dict[str, Callable[[Tenant], list[str]]] = {
     "item": _items,
     "chat_project": _chat_projects,
     "chat_completion": _chat_completions,
+    "share": _shares,
 }
 _WORDLESS = frozenset({"rate_limit"})

@@ -76,9 +76,13 @@ def said(client, organization) -> str:
         header = {"authorization": f"Bearer {secret}"}
         lists = [client.get(f"/v1/{what}?limit=100", headers=header) for what in LISTS]
         ids = [each["id"] for each in lists[0].json()["data"]]
-        items = [client.get(f"/v1/conversations/{each}/items", headers=header) for each in ids]
-        assert [answer.status_code for answer in (*lists, *items)] == [200] * (len(LISTS) + len(ids))
-        texts += [answer.text for answer in (*lists, *items)]
+        inside = [
+            client.get(f"/v1/conversations/{each}/{what}", headers=header)
+            for each in ids
+            for what in ("items", "shares")
+        ]
+        assert [answer.status_code for answer in (*lists, *inside)] == [200] * (len(LISTS) + 2 * len(ids))
+        texts += [answer.text for answer in (*lists, *inside)]
     return "".join(texts)
 
 
@@ -99,6 +103,7 @@ def test_it_is_the_contracts_shape(world, server):
             "item",
             "chat_project",
             "chat_completion",
+            "share",
         }
         assert len(organization["projects"]) == 2
 
@@ -159,7 +164,7 @@ def test_objects_are_found_in_their_organization_and_canaries_only_in_b(world, c
     for organization in (a, b):
         for kind, ids in organization["objects"].items():
             assert [each for each in ids if each in texts[organization["id"]]] == ids != [], kind
-    assert len(world["canaries"]) == len(set(world["canaries"])) == 10
+    assert len(world["canaries"]) == len(set(world["canaries"])) == 11
     for canary in world["canaries"]:
         assert canary in texts[b["id"]]
         assert canary not in texts[a["id"]]
