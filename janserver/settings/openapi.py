@@ -35,6 +35,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         {"name": "Shares", "description": "Conversations shown to whoever has a link."},
         {"name": "Stored completions", "description": "Model calls that were kept because their caller asked for it."},
         {"name": "User settings", "description": "What a person set for itself."},
+        {"name": "Your data", "description": "All that a person owns: to have it, and to have it deleted."},
         {"name": "Organizations", "description": "Tenants: made, changed, handed on, deleted."},
         {"name": "Members", "description": "Who belongs to an organization, and as what."},
         {"name": "Invites", "description": "Mailed offers of a place in an organization, and their answers."},
