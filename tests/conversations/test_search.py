@@ -102,7 +102,7 @@ def test_too_long_a_query_is_refused(ada: Caller, query: str):
 
 def test_a_very_long_message_is_stored_and_found_by_its_beginning(ada: Caller):
     parts = ["".join(chr(0x4E00 + (at * 7919 + part * 31) % 20000) + " " for at in range(50_000)) for part in range(20)]
-    made(ada, title="long", items=[{"role": "user", "content": ["needle", *parts]}])
+    made(ada, title="long", items=[{"role": "user", "content": ["needle", "x" * 100_000, *parts]}])
     assert found(ada, "needle") == ["long"]
     assert Item.objects.get().text.startswith("needle")
 
