@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from apps.conversations.branches import begin
+from apps.conversations.branches import begin, find_branch
 from apps.conversations.content import NewItem
 from apps.conversations.happenings import Happening, tell
 from apps.conversations.models import Branch, Conversation, Item, Told
@@ -133,13 +133,17 @@ def finish(
 
     `instead_of`: a broken-off answer to the same question, which goes. `fork`: a branch, not stored yet, that
     begins with these items and becomes the active one. A turn that lost its hold adds its items all the same, after
-    whatever was stored meanwhile. Returns nothing for a conversation, or a branch to fork from, deleted meanwhile.
+    whatever was stored meanwhile on its branch. Returns nothing for a conversation or a branch deleted meanwhile.
     """
     try:
         held = lock_row(conversation)
         if fork is not None:
             begin(held, fork)
+        elif conversation.branch.pk != held.active_branch_id:
+            # It answers what was said on a branch that is no longer the active one, and stays so.
+            held.active_branch = find_branch(held, conversation.branch.name)
     except NotFound:
+        release(conversation, turn_id)
         return []
     if instead_of:
         remove_items(held, instead_of)

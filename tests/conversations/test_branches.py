@@ -8,10 +8,13 @@ import pytest
 from django.utils import timezone
 
 from apps.conversations import branches, turns
+from apps.conversations.integrity import inspect
 from apps.conversations.models import Branch, Conversation, Item
 from apps.conversations.paths import page_of
 from tests.api_keys.conftest import Caller, sign_up
 from tests.conversations.conftest import PATH, made, refused
+from tests.conversations.test_turns import answered, principal_of
+from tests.conversations.test_turns import said as message
 
 
 def said(*texts: str) -> list[dict[str, str]]:
@@ -260,3 +263,23 @@ def test_a_page_of_a_branch_lies_across_its_fork(ada: Caller, talk: str):
     for skip in range(5):
         page = page_of(branch, limit=2, descending=False, skip=skip)
         assert [item.text for item in page] == ["q1", "a1", "q3", "a3"][skip : skip + 2]
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_a_turn_that_lost_its_hold_says_nothing_on_another_branch(ada: Caller, talk: str, is_deleted: bool):
+    fork(ada, talk, name="b", from_item=items(ada, talk)[1]["id"])
+    activate(ada, talk, "b")
+    conversation = turns.find(principal_of(ada), talk)
+    turns.take(conversation, "late")
+    Conversation.objects.update(turn_expires_at=timezone.now())
+    activate(ada, talk, "MAIN")
+    if is_deleted:
+        assert ada.call("DELETE", f"{PATH}/{talk}/branches/b").status_code == 200
+    stored = turns.finish(conversation, "late", [message("q3"), answered("a3")], model="m")
+    assert len(stored) == (0 if is_deleted else 2)
+    assert Conversation.objects.get().turn_expires_at is None
+    assert texts(ada, talk) == ["q1", "a1", "q2", "a2"]
+    assert ada.call("GET", f"{PATH}/{talk}").json()["branch"] == "MAIN"
+    if not is_deleted:
+        assert texts(ada, talk, "&branch=b") == ["q1", "a1", "q3", "a3"]
+    assert inspect() == []
