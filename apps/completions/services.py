@@ -17,6 +17,7 @@ from apps.completions.shape import (
     string_pairs,
     whole_answer,
 )
+from apps.conversations.retention import limits_of_projects
 from apps.core.errors import NotFound
 from apps.organizations.organization_settings import Storage
 from apps.organizations.principal import Principal
@@ -91,16 +92,7 @@ def delete_completion(*, completion: StoredCompletion) -> None:
 
 def expire_completions() -> int:
     """Delete what is older than its project or organization keeps things, the shorter time. Returns how many."""
-    expired = 0
-    for project in Project.objects.select_related("organization"):
-        days = [
-            each.settings["retention_days"]
-            for each in (project, project.organization)
-            if each.settings.get("retention_days")
-        ]
-        if days:
-            expired += _expire(project, timezone.now() - datetime.timedelta(days=min(days)))
-    return expired
+    return sum(_expire(project, limit) for project, limit in limits_of_projects(timezone.now()))
 
 
 def _expire(project: Project, limit: datetime.datetime) -> int:

@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.conversations import chat_project_services as services
+from apps.conversations import openapi as conversation_shapes
 from apps.conversations.chat_project_serializers import (
     ChangedChatProject,
     ChatProjectShape,
@@ -16,6 +17,7 @@ from apps.conversations.chat_project_serializers import (
     chat_project_document,
 )
 from apps.conversations.models import ChatProject
+from apps.conversations.views import conversation_page, conversations_of
 from apps.core.errors import BadRequest
 from apps.core.http.deletion import deleted
 from apps.core.http.pagination import paginate
@@ -155,3 +157,21 @@ class ChatProjectView(APIView):
         wanted.is_valid(raise_exception=True)
         changed = services.update_chat_project(chat_project=found, changes=dict(wanted.validated_data))
         return Response(chat_project_document(request, changed))
+
+
+class ChatProjectConversationsView(APIView):
+    required_scope = {"GET": Scope.CONVERSATIONS_READ}
+
+    @extend_schema(
+        operation_id="listChatProjectConversations",
+        summary="List a chat project's conversations",
+        description="As `GET /v1/conversations?project_id=` does.",
+        tags=_TAGS,
+        parameters=[*conversation_shapes.CONVERSATION_FILTERS, *shapes.CURSORS],
+        responses={200: conversation_shapes.ConversationPage},
+        examples=[conversation_shapes.CONVERSATIONS_EXAMPLE],
+    )
+    def get(self, request: Request, project_id: str) -> Response:
+        principal = principal_of(request)
+        inside = services.find_chat_project(principal, project_id)
+        return Response(conversation_page(request, conversations_of(principal).in_chat_project(inside)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterator
 
 from django.db.models import Q
 from django.utils import timezone
@@ -18,14 +19,19 @@ def retention_of(project: Project) -> datetime.timedelta | None:
     return datetime.timedelta(days=min(filter(None, days))) if any(days) else None
 
 
-def expire_conversations() -> int:
-    """Delete conversations whose time is over, but none that a turn holds. Returns how many."""
+def limits_of_projects(now: datetime.datetime) -> Iterator[tuple[Project, datetime.datetime]]:
+    """Yield each project that does not keep things for ever, with the time before which they are too old."""
     limited = Q(settings__has_key="retention_days") | Q(organization__settings__has_key="retention_days")
-    now = timezone.now()
-    expired = 0
     for project in Project.objects.filter(limited).select_related("organization"):
         kept = retention_of(project)
         if kept is not None:
-            overdue = Conversation.objects.in_project(project.pk).not_since(now - kept).free(now)
-            expired += delete_conversations(overdue)
-    return expired
+            yield project, now - kept
+
+
+def expire_conversations() -> int:
+    """Delete conversations whose time is over, but none that a turn holds. Returns how many."""
+    now = timezone.now()
+    return sum(
+        delete_conversations(Conversation.objects.in_project(project.pk).not_since(limit).free(now))
+        for project, limit in limits_of_projects(now)
+    )

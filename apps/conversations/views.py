@@ -47,6 +47,15 @@ def find_conversation(request: Request, public_id: str) -> Conversation:
     return found
 
 
+def conversation_page(request: Request, conversations: ConversationQuerySet) -> dict[str, Any]:
+    """Return a page of those that fit the request's filters. Raises BadRequest naming a bad one."""
+    rows = _filtered(request, conversations)
+    # Text search is not used behind the second wall; whose rows these are, they say themselves.
+    is_searched = "q" in request.query_params
+    with widened("text search of one's own") if is_searched else nullcontext():
+        return paginate(request, rows, lambda each: conversation_document(request, each), named="conversations")
+
+
 class ConversationsView(APIView):
     required_scope = {
         "GET": Scope.CONVERSATIONS_READ,
@@ -64,12 +73,7 @@ class ConversationsView(APIView):
         examples=[shapes.CONVERSATIONS_EXAMPLE],
     )
     def get(self, request: Request) -> Response:
-        rows = _filtered(request, conversations_of(principal_of(request)))
-        # Text search is not used behind the second wall; whose rows these are, they say themselves.
-        is_searched = "q" in request.query_params
-        with widened("text search of one's own") if is_searched else nullcontext():
-            page = paginate(request, rows, lambda each: conversation_document(request, each), named="conversations")
-        return Response(page)
+        return Response(conversation_page(request, conversations_of(principal_of(request))))
 
     @extend_schema(
         operation_id="createConversation",

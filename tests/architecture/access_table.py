@@ -391,11 +391,15 @@ CHAT_PROJECTS = [
     ),
     own("POST", "projects", Scope.CONVERSATIONS_WRITE, "member", body={"name": "new"}, answers=201),
     own("GET", "projects/{project_id}", Scope.CONVERSATIONS_READ, "viewer", ids=_CHAT_PROJECT),
+    own(
+        "GET", "projects/{project_id}/conversations", Scope.CONVERSATIONS_READ, "viewer", ids=_CHAT_PROJECT,
+        query={"after": "conversation"},
+    ),
     *(
         own(method, "projects/{project_id}", Scope.CONVERSATIONS_WRITE, "member", ids=_CHAT_PROJECT, body=body)
         for method, body in (("POST", {"name": "renamed"}), ("PATCH", {"instruction": "changed"}), ("DELETE", None))
     ),
-]
+]  # fmt: skip
 
 _CONVERSATION = {"conversation_id": "conversation"}
 _ITEM = {**_CONVERSATION, "item_id": "item"}

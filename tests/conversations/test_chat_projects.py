@@ -269,6 +269,22 @@ def test_deleting_takes_the_conversations_along_when_asked(ada: Caller):
     assert not Item.objects.filter(conversation_id=inside.pk).exists()
 
 
+def test_its_conversations_are_listed(ada: Caller, eve: Caller):
+    project, other = made(ada), made(ada)
+    inside = [conversation_in(ada, project["id"]).public_id for _ in range(3)]
+    conversation_in(ada, other["id"])
+    path = f"{PROJECTS}/{project['id']}/conversations"
+    page = ada.call("GET", f"{path}?limit=2&order=asc").json()
+    assert ([row["id"] for row in page["data"]], page["has_more"], page["total"]) == (inside[:2], True, 3)
+    assert ada.call("GET", path).json() == ada.call("GET", f"/v1/conversations?project_id={project['id']}").json()
+    assert [row["id"] for row in ada.call("GET", f"{path}?after={inside[1]}").json()["data"]] == inside[:1]
+    assert ada.call("GET", f"{path}?archived=true").json()["data"] == []
+    assert ada.call("GET", f"{path}?archived=x").status_code == 400
+    assert eve.call("GET", path).status_code == 404
+    ada.call("DELETE", f"{PROJECTS}/{project['id']}")
+    assert ada.call("GET", path).status_code == 404
+
+
 def test_what_was_deleted_long_ago_is_purged(ada: Caller, settings: Any):
     settings.PROJECT_PURGE_DAYS = 30
     old, young, present = made(ada, "old"), made(ada, "young"), made(ada, "present")
