@@ -17,8 +17,11 @@ from apps.accounts.models import User
 from apps.api_keys.tokens import KeyKind
 from apps.audit.models import AuditEvent
 from apps.conversations.models import Conversation
+from apps.core.logs import redact
 from apps.organizations.models import Organization
 from apps.projects.models import Project
+from apps.ratelimit.policy import Caller as Looker
+from apps.ratelimit.policy import windows_for
 from apps.shares.models import Share
 from apps.shares.services import MAX_SHARES
 from apps.shares.snapshot import MAX_ENTRIES
@@ -418,3 +421,17 @@ def test_each_look_is_counted_once():
     listed = caller.call("GET", f"{CONVERSATIONS}/{conversation}/shares").json()["data"]
     assert [row["view_count"] for row in listed] == [20]
     assert Conversation.objects.count() == 1
+
+
+@pytest.mark.parametrize("path", ["/share/abc", "/v1/public/shares/abc"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+def test_looks_are_counted_by_address(path: str, method: str):
+    windows = windows_for(method, path, Looker(address="192.0.2.1", user_id=None, key_id=None, is_guest=False))
+    assert [(window.amount, window.unit) for window in windows if window.name == "public_shares"] == [
+        (100, "minute"), (1000, "hour"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("prefix", ["/share/", "/v1/public/shares/", "/api/llm/v1/public/shares/"])
+def test_no_log_has_a_link(prefix: str):
+    assert redact(f"GET {prefix}7Kq0b1Jq8sT2vW5yZ7aC9dE3fG6hJ8kL 200") == f"GET {prefix}[redacted] 200"
