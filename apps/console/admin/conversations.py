@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 from django import forms
 from django.contrib import admin
 from django.db.models import OuterRef, QuerySet, Sum
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from unfold.decorators import action, display
@@ -92,7 +92,7 @@ class OwnedAdmin(RemovableAdmin):
 
     def archive_row(self, row: Any, *, actor: Actor, is_archived: bool = True) -> None:
         """Call the service."""
-        raise NotImplementedError
+        raise Http404
 
     def unarchive_row(self, row: Any, *, actor: Actor) -> None:
         self.archive_row(row, actor=actor, is_archived=False)
