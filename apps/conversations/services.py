@@ -123,8 +123,9 @@ def lock(conversation: Conversation) -> Conversation:
 def lock_row(conversation: Conversation) -> Conversation:
     """As `lock`, also while a turn holds it."""
     rows = Conversation.objects.in_organization(conversation.organization_id).filter(pk=conversation.pk)
-    locking = rows.select_related("active_branch", "project").select_for_update(no_key=True, of=("self",))
-    found: Conversation | None = locking.first()
+    # In two steps: what is joined while the lock is waited for is as it was before whoever held it wrote.
+    rows.select_for_update(no_key=True).values_list("pk").first()
+    found: Conversation | None = rows.select_related("active_branch", "project").first()
     if found is None:
         raise not_found()
     return found

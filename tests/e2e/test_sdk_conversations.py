@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
@@ -128,6 +129,25 @@ def test_a_cursor_whose_item_was_deleted_is_said_to_be_unknown(client: OpenAI):
     with pytest.raises(openai.BadRequestError) as refused:
         second.get_next_page()
     assert (refused.value.code, refused.value.param) == ("invalid_value", "after")
+
+
+def test_many_who_write_at_once_lose_nothing(server: Server, client: OpenAI, token: str):
+    conversation = client.conversations.create().id
+
+    def write(at: int) -> tuple[int, list[int]]:
+        items = [said(f"{at} first"), said(f"{at} second")]
+        answer = ask(server, token, "POST", f"/{conversation}/items", json={"items": items})
+        assert answer.status_code == 200, answer.text
+        return answer.status_code, [item["sequence_number"] for item in answer.json()["data"]]
+
+    with ThreadPoolExecutor(12) as pool:
+        written = list(pool.map(write, range(24)))
+    assert {status for status, _ in written} == {200}
+    assert all(second == first + 1 for _, (first, second) in written)
+    assert sorted(number for _, numbers in written for number in numbers) == list(range(1, 49))
+    assert client.conversations.retrieve(conversation).model_extra["item_count"] == 48
+    seen = [item.model_extra["sequence_number"] for item in client.conversations.items.list(conversation, order="asc")]
+    assert seen == list(range(1, 49))
 
 
 def test_what_is_refused_is_refused_once_and_by_name(client: OpenAI):
