@@ -12,6 +12,9 @@ from enum import StrEnum
 from apps.conversations.models import Item, Told
 from apps.core.announcements import announce
 
+# What Channels calls on the other side: `conversation_happened`.
+_HANDLER = "conversation.happened"
+
 
 class Happening(StrEnum):
     """The names on the wire."""
@@ -32,5 +35,11 @@ def group_of(conversation_pk: int) -> str:
 
 def tell(conversation_pk: int, happening: Happening, items: Sequence[Item | Told] = ()) -> None:
     """Tell a conversation's sockets once the transaction is committed."""
-    message = {"type": "conversation.happened", "happening": happening, "items": [item.public_id for item in items]}
-    announce(group_of(conversation_pk), message)
+    message = {"type": _HANDLER, "happening": happening, "items": [item.public_id for item in items]}
+    announce([group_of(conversation_pk)], message)
+
+
+def tell_deleted(conversation_pks: Sequence[int]) -> None:
+    """Tell the sockets of conversations that they are gone, once the transaction is committed."""
+    message = {"type": _HANDLER, "happening": Happening.DELETED, "items": []}
+    announce([group_of(pk) for pk in conversation_pks], message)

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.conversations.content import NewItem, text_of, tokens_of
-from apps.conversations.happenings import Happening, tell
+from apps.conversations.happenings import Happening, tell, tell_deleted
 from apps.conversations.item_types import without_text
 from apps.conversations.models import Branch, ChatProject, Conversation, ConversationQuerySet, Item, Told, new_item_id
 from apps.conversations.parsing import parse_metadata
@@ -335,6 +335,5 @@ def _delete(rows: ConversationQuerySet) -> int:
     ids = list(rows.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
     Item.objects.filter(conversation_id__in=ids)._raw_delete(using=rows.db)
     count, by_model = rows.model.objects.filter(pk__in=ids).delete()
-    for pk in ids:
-        tell(pk, Happening.DELETED)
+    tell_deleted(ids)
     return by_model.get(Conversation._meta.label, 0) if count else 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -36,7 +37,7 @@ class Outbox:
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._waiting: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue(MAX_WAITING)
+        self._waiting: asyncio.Queue[tuple[Sequence[str], dict[str, Any]]] = asyncio.Queue(MAX_WAITING)
         self._is_failing = False
 
     async def run(self) -> None:
@@ -48,25 +49,27 @@ class Outbox:
         finally:
             self._loop = None
 
-    def put(self, group: str, message: dict[str, Any]) -> None:
-        """Send a message to a group's sockets. From any thread; never waits for a serving process's loop."""
+    def put(self, groups: Sequence[str], message: dict[str, Any]) -> None:
+        """Send a message to the sockets of groups. From any thread; never waits for a serving process's loop."""
         loop = self._loop
         if loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop was closed a moment ago
-                loop.call_soon_threadsafe(self._add, group, message)
+                loop.call_soon_threadsafe(self._add, groups, message)
         elif settings.REDIS_URL:
-            async_to_sync(self._send)(group, message)
+            async_to_sync(self._send)(groups, message)
 
-    def _add(self, group: str, message: dict[str, Any]) -> None:
+    def _add(self, groups: Sequence[str], message: dict[str, Any]) -> None:
         try:
-            self._waiting.put_nowait((group, message))
+            self._waiting.put_nowait((groups, message))
         except asyncio.QueueFull:
             self._failed("too much is announced at once")
 
-    async def _send(self, group: str, message: dict[str, Any]) -> None:
+    async def _send(self, groups: Sequence[str], message: dict[str, Any]) -> None:
+        layer = get_channel_layer()
         try:
             async with asyncio.timeout(SEND_SECONDS):
-                await get_channel_layer().group_send(group, message)
+                for group in groups:
+                    await layer.group_send(group, message)
             self._is_failing = False
         except (RedisError, OSError) as problem:  # TimeoutError is an OSError
             self._failed(repr(problem))
@@ -80,6 +83,6 @@ class Outbox:
 outbox = Outbox()
 
 
-def announce(group: str, message: dict[str, Any]) -> None:
-    """Send a message to a group's sockets once the running transaction is committed, or now without one."""
-    transaction.on_commit(partial(outbox.put, group, message))
+def announce(groups: Sequence[str], message: dict[str, Any]) -> None:
+    """Send a message to the sockets of groups once the running transaction is committed, or now without one."""
+    transaction.on_commit(partial(outbox.put, groups, message))

@@ -5,7 +5,7 @@ from django import forms
 
 class DeletionForm(forms.Form):
     confirm = forms.CharField(
-        label="Your e-mail address or user name",
+        label="To confirm: your e-mail address or user name",
         max_length=254,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
