@@ -81,6 +81,11 @@ def test_what_no_longer_fits_is_summed_up(api: httpx2.Client, provider: Provider
     assert "first words" not in str(sent.body["messages"])
 
 
+def start_again(server: Server) -> None:
+    server.start("web", *(["up"] if "DATABASE_URL" not in server.env else ["serve", "--workers", "2"]))
+    server.wait_ready()
+
+
 def test_a_process_that_dies_in_a_turn_leaves_the_conversation_whole(
     server: Server, api: httpx2.Client, provider: Provider
 ):
@@ -99,9 +104,25 @@ def test_a_process_that_dies_in_a_turn_leaves_the_conversation_whole(
     ) as stream:
         next(stream.iter_lines())
         server.kill9()
-    server.start("web", *(["up"] if "DATABASE_URL" not in server.env else ["serve", "--workers", "2"]))
-    server.wait_ready()
+    start_again(server)
     assert [item["id"] for item in api.get(path).json()["data"]] == before
     until(lambda: turn(api, "killed", conversation).status_code == 200)
     texts = [(item["role"], item["content"][0]["text"].strip()) for item in api.get(path).json()["data"]]
     assert texts[2:] == [("user", "killed"), ("assistant", "word word word word word")]
+
+
+def test_a_process_that_dies_answering_again_leaves_no_branch(server: Server, api: httpx2.Client):
+    conversation = turn(api, "before", {}).json()["conversation_id"]
+    path = f"/v1/conversations/{conversation}"
+    before = api.get(f"{path}/items").json()["data"]
+    again = f"{path}/items/{before[0]['id']}/regenerate"
+    with api.stream("POST", again, json={"model": "c60-d100", "stream": True}) as stream:
+        next(stream.iter_lines())
+        server.kill9()
+    start_again(server)
+    assert [branch["name"] for branch in api.get(f"{path}/branches").json()["data"]] == ["MAIN"]
+    assert api.get(f"{path}/items").json()["data"] == before
+    answer = until(lambda: found if (found := api.post(again, json={})).status_code == 200 else None)
+    assert api.get(path).json()["branch"] == answer.json()["branch"]
+    report = server.fsck()
+    assert (report["violations"], report["expired_turns"]) == ([], 0)
