@@ -26,6 +26,7 @@ RATE_LIMITS: dict[str, dict[str, Any]] = {
     "conversation_reads": {"limits": ["100/minute"], "per": "caller"},
     "conversation_writes": {"limits": ["50/minute"], "per": "caller"},
     "conversation_deletes": {"limits": ["20/minute"], "per": "caller"},
+    "public_shares": {"limits": ["100/minute", "1000/hour"], "per": "address"},
     "guest_login": {"limits": ["5/minute"], "per": "address"},
     "sign_in": {"limits": ["20/minute", "200/hour"], "per": "address"},
     "sign_up": {"limits": ["10/minute", "60/hour"], "per": "address"},
@@ -38,7 +39,6 @@ RATE_LIMITS: dict[str, dict[str, Any]] = {
     "validate": {"limits": ["60/minute"], "per": "address"},
     "confirmation_mail": {"limits": ["5/hour"], "per": "recipient"},
     "invite_mail": {"limits": ["5/hour"], "per": "recipient"},
-    "public_shares": {"limits": ["100/minute", "1000/hour"], "per": "address"},
     "invite_link": {"limits": ["60/minute"], "per": "address"},
 }
 
