@@ -45,10 +45,9 @@ def test_two_whole_tenants_are_in_order(matrix: Matrix, tmp_path: Path):
 @pytest.mark.parametrize("link", LINKS, ids=str)
 def test_a_planted_crossing_is_found(matrix: Matrix, link: Link):
     """A row of A's is made to point at B's, past everything that would refuse it."""
-    ours, theirs = (row_of(matrix, link, tenant) for tenant in ("a", "b"))
-    target = getattr(theirs, f"{link.field}_id") or made_for(matrix, link).pk
+    ours, target = row_of(matrix, link), target_of(matrix, link)
     with rolled_back(), widened("a crossing is planted"):
-        models.QuerySet(link.model).filter(pk=ours.pk).update(**{f"{link.field}_id": target})
+        models.QuerySet(link.model).filter(pk=ours.pk).update(**{f"{link.field}_id": target.pk})
         found = rows_across_tenants()
     name = str(getattr(ours, "public_id", ours.pk))
     assert found == [
@@ -66,13 +65,13 @@ def test_a_platforms_row_that_points_at_a_tenants_crosses(matrix: Matrix):
         assert [found["id"] for found in rows_across_tenants()] == [str(alias.pk)]
 
 
-def row_of(matrix: Matrix, link: Link, tenant: str) -> models.Model:
-    """A tenant's row that has the column filled, or any of its rows."""
-    organization = getattr(matrix.world, tenant).organization
-    rows = link.model._base_manager.filter(organization=organization)
+def row_of(matrix: Matrix, link: Link) -> models.Model:
+    """The newest row of A's that has the column filled, or of any. The newest have names of their own."""
+    rows = link.model._base_manager.filter(organization=matrix.world.a.organization).order_by("-pk")
     return rows.filter(**{f"{link.field}__isnull": False}).first() or rows.first()  # type: ignore[return-value]
 
 
-def made_for(matrix: Matrix, link: Link) -> models.Model:
+def target_of(matrix: Matrix, link: Link) -> models.Model:
+    """The newest row of B's that the column could point at."""
     target = link.model._meta.get_field(link.field).remote_field.model
-    return target._base_manager.filter(organization=matrix.world.b.organization).first()
+    return target._base_manager.filter(organization=matrix.world.b.organization).order_by("-pk").first()
