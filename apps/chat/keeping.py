@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -13,7 +14,7 @@ from apps.chat.storing import Keeper, Storing, wants_storing, without_ours
 from apps.chat.turns import Turn
 from apps.chat.wishes import Wish
 from apps.conversations.services import one_conversation_only
-from apps.core.errors import AppError
+from apps.core.errors import AppError, UpstreamFailed
 from apps.gateway.calls import Call
 from apps.gateway.chunks import DONE
 from apps.gateway.exchange import Exchange, Sink
@@ -101,8 +102,22 @@ async def complete(exchange: Exchange, keeper: Keeper, request_id: str) -> bytes
     except BaseException:
         await _settle(exchange, keeper, Recording(), request_id)
         raise
-    await keeper.keep(msgspec.json.decode(body), request_id=request_id, is_whole=True)
+    answer = msgspec.json.decode(body)
+    if not is_answer(answer):
+        await keeper.abandon()
+        raise UpstreamFailed("The provider's answer has nothing that could be kept.")
+    await keeper.keep(answer, request_id=request_id, is_whole=True)
     return keeper.mark(body)
+
+
+def is_answer(answer: dict[str, Any]) -> bool:
+    """Say whether a provider's whole answer has a message in each choice."""
+    choices = answer.get("choices")
+    return (
+        isinstance(choices, list)
+        and bool(choices)
+        and all(isinstance(choice, dict) and isinstance(choice.get("message"), dict) for choice in choices)
+    )
 
 
 async def _settle(exchange: Exchange, keeper: Keeper, recording: Recording, request_id: str) -> None:

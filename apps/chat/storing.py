@@ -12,7 +12,7 @@ from apps.completions.models import new_completion_id
 from apps.completions.services import store_completion
 from apps.completions.shape import string_pairs
 from apps.core.db import in_db_thread
-from apps.core.errors import ServiceUnavailable
+from apps.core.errors import InternalError
 from apps.gateway.calls import Call
 from apps.organizations.organization_settings import Storage
 from apps.organizations.principal import Principal
@@ -53,7 +53,7 @@ class Storing:
         return marked if self._turn is None else self._turn.mark(marked)
 
     async def keep(self, answer: dict[str, Any], *, request_id: str, is_whole: bool) -> None:
-        """Raises ServiceUnavailable without the database."""
+        """Raises InternalError without the database: a retry would ask the model again."""
         if self._turn is not None:
             await self._turn.keep(answer, request_id=request_id, is_whole=is_whole)
         if not is_whole:
@@ -69,7 +69,7 @@ class Storing:
             )
         except DatabaseError as problem:
             log.warning("cannot store %s: %s", self._id, problem)
-            raise ServiceUnavailable("The completion could not be stored.", code="completion_not_stored") from None
+            raise InternalError("The completion could not be stored.", code="completion_not_stored") from None
 
     async def abandon(self) -> None:
         if self._turn is not None:

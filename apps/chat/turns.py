@@ -55,7 +55,7 @@ class Turn:
         mark = {"id": conversation.public_id, "title": conversation.title or None}
         branch = conversation.branch.name if wish.stores or wish.fork is None else None
         fields = {"conversation_id": conversation.public_id, "conversation": mark, "branch": branch}
-        self._mark = b"," + msgspec.json.encode(fields)[1:]
+        self._mark = msgspec.json.encode(fields)[1:]
 
     @classmethod
     async def begin(cls, principal: Principal, wish: Wish, call: Call, target: Target) -> Self:
@@ -74,7 +74,8 @@ class Turn:
 
     def mark(self, payload: bytes) -> bytes:
         """Return a chunk or an answer with the conversation's id and the branch's name in it."""
-        return payload.rstrip()[:-1] + self._mark
+        fields = payload.rstrip()[:-1].rstrip()
+        return fields + (self._mark if fields == b"{" else b"," + self._mark)
 
     async def keep(self, answer: dict[str, Any], *, request_id: str, is_whole: bool) -> list[Item]:
         """
