@@ -11,6 +11,12 @@ TAKES = {
     "apps.accounts.tasks.deliver_mail": (
         {"sender", "recipients", "content"}, "a whole mail, written by our own code where it was decided who gets it",
     ),
+    "apps.personal_data.tasks.write_export": (
+        {"pk"}, "a row that its person made, and that says whose data it is of; one that is not queued is left alone",
+    ),
+    "apps.personal_data.tasks.finish_deletion": (
+        {"user_id"}, "does nothing to accounts whose own deletion was not begun by themselves",
+    ),
 }  # fmt: skip
 
 

@@ -175,3 +175,11 @@ def test_a_task_that_died_is_followed_by_another(ada: Caller):
     deletion.finish_deletion(ada.user.pk)
     assert not User.objects.filter(pk=ada.user.pk).exists()
     assert not deletion.overdue().exists()
+
+
+def test_the_task_does_nothing_to_an_account_that_was_not_deleted(ada: Caller):
+    furnish(ada, "apple")
+    before = owned_by(ada)
+    deletion.finish_deletion(ada.user.pk)
+    deletion.finish_deletion("user_unknown")
+    assert (owned_by(ada), is_untouched(ada)) == (before, True)
