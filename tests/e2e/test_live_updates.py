@@ -199,6 +199,17 @@ def test_a_key_without_the_scope_reads_nothing(server: Server, ada: Person):
         assert code_after(socket) == 4403
 
 
+def test_a_key_for_one_conversation_listens_there_alone(server: Server, ada: Person):
+    mine, other = ada.begin(), ada.begin()
+    body = {"kind": "ephemeral", "conversation_id": mine}
+    key = Person(server, ada.ask("POST", "auth/api-keys", body)["key"])
+    with key.listening(mine):
+        pass
+    with connect(url(server, other), additional_headers=key.headers) as socket:
+        assert heard(socket)["error"]["code"] == "conversation_not_found"
+        assert code_after(socket) == 4404
+
+
 def test_a_revoked_key_hears_nothing_more(server: Server, ada: Person):
     conversation = ada.begin()
     made = ada.ask("POST", "auth/api-keys", {"name": "soon gone"})
