@@ -23,6 +23,8 @@ FOR_PEOPLE = {
     ("POST", "/v1/organization/invites/{invite_id}/accept"), ("POST", "/v1/organization/invites/{invite_id}/decline"),
     ("GET", "/metrics"), ("POST", "/v1/auth/upgrade"),
     *((method, "/v1/users/me/settings") for method in ("GET", "POST", "PATCH")),
+    *((method, "/v1/users/me/export") for method in ("GET", "POST")),
+    ("GET", "/v1/users/me/export/{export_id}/download"), ("DELETE", "/v1/users/me"),
 }  # fmt: skip
 
 

@@ -72,7 +72,8 @@ def test_an_account_comes_with_a_key_that_is_shown_once(acme: Acme, path: str, w
     principal = resolve(Credentials(bearer=secret))
     assert (principal.user_id, principal.project_id) == (account.public_id, acme.project.pk)
     assert principal.scopes == {
-        Scope.INFERENCE, Scope.MODELS_READ, Scope.API_KEYS_READ, Scope.API_KEYS_WRITE,
+        Scope.INFERENCE, Scope.MODELS_READ, Scope.CONVERSATIONS_READ, Scope.CONVERSATIONS_WRITE, Scope.API_KEYS_READ,
+        Scope.API_KEYS_WRITE,
     }  # fmt: skip
     assert principal.organization_scopes == frozenset()
     assert secret not in str(list(AuditEvent.objects.values()))
