@@ -8,6 +8,7 @@ that somebody may see, and no step ends in a bug of the server.
 from __future__ import annotations
 
 import copy
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -35,7 +36,8 @@ from tests.isolation.world import token_of
 
 pytestmark = pytest.mark.django_db
 
-PEOPLE, STEPS, RUNS = 6, 50, 62
+# `ISOLATION_RUNS=245` is the whole of it: 10,000 steps, some three minutes of a core.
+PEOPLE, STEPS, RUNS = 6, 50, int(os.environ.get("ISOLATION_RUNS", "62"))
 MANAGERS = {"owner", "admin"}
 _ID = re.compile(r"\b(?:org|proj|user|inv|group|role|sa|key)_[0-9A-Za-z]{24}\b")
 _ORGANIZATION = re.compile(r"org_[0-9A-Za-z]{24}")
@@ -404,6 +406,6 @@ def test_nobody_is_told_of_what_is_not_theirs(start: Known):
     )  # fmt: skip
     run_state_machine_as_test(People, settings=chosen)
     print(dict(steps))  # noqa: T201
-    assert steps["steps"] >= 2_500
+    assert steps["steps"] >= 40 * RUNS
     # The model is of some use only if much is done.
-    assert steps["200"] > 350
+    assert steps["200"] > 5.5 * RUNS
