@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
@@ -126,3 +128,37 @@ def test_a_process_that_dies_answering_again_leaves_no_branch(server: Server, ap
     assert api.get(path).json()["branch"] == answer.json()["branch"]
     report = server.fsck()
     assert (report["violations"], report["expired_turns"]) == ([], 0)
+
+
+def test_fifty_turns_at_once_with_clients_that_leave(server: Server, api: httpx2.Client):
+    conversation = turn(api, "start", {}).json()["conversation_id"]
+    chance = random.Random(5)
+    leaves = [chance.randrange(1, 25) if number % 2 else None for number in range(50)]
+
+    def one(number: int) -> bool:
+        body = {
+            "model": "c20-d5",
+            "messages": [{"role": "user", "content": f"ask {number}"}],
+            "conversation": conversation,
+            "stream": True,
+        }
+        with api.stream("POST", "/v1/chat/completions", json=body) as stream:
+            if stream.status_code != 200:
+                assert (stream.status_code, stream.headers["x-should-retry"]) == (409, "true")
+                return False
+            for seen, _ in enumerate(stream.iter_lines()):
+                if seen == leaves[number]:
+                    break
+        return True
+
+    with ThreadPoolExecutor(25) as pool:
+        taken = [number for number, done in zip(range(50), pool.map(one, range(50)), strict=True) if done]
+    until(lambda: turn(api, "the end", conversation).status_code == 200)
+
+    path = f"/v1/conversations/{conversation}/items?order=asc&limit=100"
+    stored = api.get(path).json()["data"]
+    assert [item["sequence_number"] for item in stored] == list(range(1, 2 * len(taken) + 5))
+    assert [item["role"] for item in stored] == ["user", "assistant"] * (len(taken) + 2)
+    asked = [item["content"][0]["text"] for item in stored if item["role"] == "user"]
+    assert sorted(asked[1:-1]) == sorted(f"ask {number}" for number in taken)
+    assert server.fsck()["ok"]
