@@ -25,11 +25,13 @@ from tests.server import Server, start_server
 
 SIZES = (10, 1_000, 100_000)
 WARM_UP = 5
+# More than a page of them.
+FEW = 50
 
-# A person's next conversations. %s: how many, and the id of one that is there, whose owner they get.
+# A person's next conversations, and the id of one that is there, whose owner they get.
 _CONVERSATIONS = """
 WITH mine AS (SELECT * FROM conversations_conversation WHERE public_id = %(model)s),
-numbers AS (SELECT generate_series(1, %(count)s) AS n),
+numbers AS (SELECT generate_series(%(first)s::int, %(last)s::int) AS n),
 made AS (
     INSERT INTO conversations_conversation
         (public_id, organization_id, project_id, user_id, title, has_given_title, model, metadata, referrer, turn_id,
@@ -81,8 +83,8 @@ class Bench:
         self.database.execute(_ITEMS, {"model": made, "count": size})
         return made
 
-    def fill(self, count: int) -> None:
-        self.database.execute(_CONVERSATIONS, {"model": self.ids[0], "count": count})
+    def fill(self, first: int, last: int) -> None:
+        self.database.execute(_CONVERSATIONS, {"model": self.ids[0], "first": first, "last": last})
         self.database.execute(_ACTIVE)
         self.database.execute("VACUUM ANALYZE conversations_conversation, conversations_branch, conversations_item")
 
@@ -146,12 +148,13 @@ def main() -> None:
     with Provider() as provider, start_server(provider, profile="postgres", JAN_RATELIMIT_SCALE="1000000") as server:
         bench = Bench(server, provider)
         few, middle = ["?", "?q=items", f"?after={bench.ids[-1]}"], f"?after=conv_{asked.conversations // 2:024}"
+        bench.fill(1, FEW)
         before = medians(asked.rounds, [lambda ask=ask: bench.get(f"/v1/conversations{ask}") for ask in few])
-        bench.fill(asked.conversations)
+        bench.fill(FEW + 1, asked.conversations)
         by_size(bench, asked.rounds)
         many = [*few[:2], middle]
         after = medians(asked.rounds, [lambda ask=ask: bench.get(f"/v1/conversations{ask}") for ask in many])
-        print(f"\n| ms | {len(SIZES)} | {asked.conversations:,} conversations | ratio |\n|---|---|---|---|")
+        print(f"\n| ms | {FEW} | {asked.conversations:,} conversations | ratio |\n|---|---|---|---|")
         pairs = zip(before, after, strict=True)
         for name, figures in zip(("first page", "search", "a page in the middle"), pairs, strict=True):
             show(name, list(figures))
