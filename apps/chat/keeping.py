@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from apps.chat.afterwards import follow
-from apps.chat.recording import Recording
+from apps.chat.recording import Recording, says_something
 from apps.chat.storing import Keeper, Storing, wants_storing, without_ours
 from apps.chat.turns import Turn
 from apps.chat.wishes import Wish
@@ -126,14 +126,10 @@ async def _settle(exchange: Exchange, keeper: Keeper, recording: Recording, requ
     again. One whose client left, or stopped it, is.
     """
     answer = recording.document(exchange.tokens)
-    if exchange.state is State.UPSTREAM_ERROR and not any(map(_says_something, answer["choices"])):
+    if exchange.state is State.UPSTREAM_ERROR and not any(
+        says_something(choice["message"]) for choice in answer["choices"]
+    ):
         await keeper.abandon()
         return
     ended = bool(answer["choices"]) and all(choice["finish_reason"] for choice in answer["choices"])
     await keeper.keep(answer, request_id=request_id, is_whole=ended)
-
-
-def _says_something(choice: dict[str, object]) -> bool:
-    message = choice["message"]
-    assert isinstance(message, dict)
-    return any(value for name, value in message.items() if name != "role")

@@ -40,6 +40,11 @@ class Recording:
         return {**self._head, "object": "chat.completion", "choices": choices, "usage": usage_of(tokens)}
 
 
+def says_something(message: dict[str, Any]) -> bool:
+    """Say whether there is a word, a thought or a call in a message."""
+    return any(value for name, value in message.items() if name != "role")
+
+
 def usage_of(tokens: Tokens) -> dict[str, int]:
     """Return token counts as OpenAI's usage object."""
     return {

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import msgspec
 from django.db import Error as DatabaseError
 
+from apps.chat.wishes import OURS
 from apps.completions.models import new_completion_id
 from apps.completions.services import store_completion
 from apps.completions.shape import string_pairs
@@ -19,8 +20,6 @@ from apps.organizations.principal import Principal
 from apps.organizations.roles import Scope
 
 log = logging.getLogger("jan.completions")
-# Ours: a provider that stores would keep what somebody here may delete.
-OURS = frozenset({"store", "metadata"})
 
 
 class Keeper(Protocol):

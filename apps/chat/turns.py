@@ -13,7 +13,8 @@ from django.db import Error as DatabaseError
 
 from apps.catalog.snapshot import Target
 from apps.chat.prompts import News, news_in, news_of, prompted, room_for_history, split
-from apps.chat.wishes import Fork, Wish
+from apps.chat.recording import says_something
+from apps.chat.wishes import OURS, Fork, Wish
 from apps.conversations import branches, services, turns
 from apps.conversations.content import NewItem, items_of_answer
 from apps.conversations.models import Branch, Conversation, Item, Status
@@ -85,7 +86,7 @@ class Turn:
         (`conversation_not_stored`) without the database.
         """
         message = (answer.get("choices") or [{}])[0].get("message") or {}
-        if self._fork is not None and not (is_whole or self._news.items or _says_something(message)):
+        if self._fork is not None and not (is_whole or self._news.items or says_something(message)):
             await self.abandon()
             return []
         status = Status.COMPLETED if is_whole else Status.INCOMPLETE
@@ -126,10 +127,6 @@ class Turn:
 
 def _nothing() -> None:
     """What follows most turns."""
-
-
-def _says_something(message: dict[str, Any]) -> bool:
-    return any(value for name, value in message.items() if name != "role")
 
 
 def _written(items: list[NewItem], answer: dict[str, Any], model: str, request_id: str) -> list[NewItem]:
@@ -184,9 +181,7 @@ def _asked(
         prompt = system_prompt(profile=profile, instruction=instruction, summary=history.summary)
     instructing, said = split(document["messages"])
     news = news_in(history.items, said) if fork is None else news_of(history.items, said, edits=fork.edits)
-    # Ours: a provider that stores would keep what somebody here may delete.
-    ours = {"store", "metadata"}
-    kept = {name: value for name, value in document.items() if name not in ours}
+    kept = {name: value for name, value in document.items() if name not in OURS}
     asked = {**kept, "messages": prompted(prompt, instructing, history.items, news)}
     return news, history, Call(call.endpoint, asked, msgspec.json.encode(asked))
 

@@ -10,6 +10,8 @@ from apps.core.errors import BadRequest
 
 # Canonical paths of routes that always are in a conversation. The second is MCP's, which takes chat bodies too.
 CONVERSATION_PATHS = frozenset({"/v1/conv/chat/completions", "/v1/conv/mcp"})
+# What a request says of keeping its answer. A provider that obeyed would keep what somebody here may delete.
+OURS = frozenset({"store", "metadata"})
 
 
 class Fork(msgspec.Struct, frozen=True, kw_only=True):

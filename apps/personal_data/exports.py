@@ -101,7 +101,7 @@ def write_export(pk: int) -> None:
         file, size = write_archive(export.user, export.public_id, partial(_touch, mine))
     except GivenUpError:
         return
-    except Exception:
+    except Exception:  # storages raise errors of their own; whoever waits is told now, not when the writer seems dead
         log.exception("the export %s failed", export.public_id)
         mine.update(state=State.FAILED)
         return
