@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from functools import partial
 from typing import Any
 
+import msgspec
 from django.conf import settings
 
 from apps.api_keys.addresses import check_address
@@ -180,14 +181,14 @@ class Edge:
 
     async def _call_model(self, principal: Principal, request: Request, receive: Receive, send: Send) -> None:
         body = await read_body(receive, request.headers, settings.MAX_JSON_BYTES)
-        path, document, wish = await _asked_in(request, principal, body)
+        path, document, raw, wish = await _asked_in(request, principal, body)
         if wish is not None and not wish.answers:
             await self._count(request)
             branch = await edit(principal, document, wish)
             request.status = 201
             await send_json(send, 201, branch, request.answer_headers())
             return
-        call = Call(INFERENCE[path], document, body, principal.default_model, may_say_nothing=request.fork is not None)
+        call = Call(INFERENCE[path], document, raw, principal.default_model, may_say_nothing=request.fork is not None)
         slot = _slot_of(principal, request.id) if call.stream else None
         windows = windows_of_call(self._running, principal, call, path, logs.client_address.get() or "unknown")
         await self._admit_to(request, windows, slot)
@@ -305,11 +306,16 @@ class Edge:
         await self._channels({**scope, **own}, receive, send)
 
 
-async def _asked_in(request: Request, principal: Principal, body: bytes) -> tuple[str, Any, Wish | None]:
-    """Return the path a model call counts as, its document, and what it wants of a conversation."""
+async def _asked_in(request: Request, principal: Principal, body: bytes) -> tuple[str, Any, bytes, Wish | None]:
+    """Return the path a model call counts as, its document, the same in bytes, and what it wants of a conversation."""
     if request.fork is not None:
-        return COUNTED_AS, *await read_fork(principal, parse_json(body or b"{}"), request.fork)
-    return request.path, *read_wish(parse_json(body), is_conversational=request.path in CONVERSATION_PATHS)
+        document, wish = await read_fork(principal, parse_json(body or b"{}"), request.fork)
+        return COUNTED_AS, document, body, wish
+    sent = parse_json(body)
+    document, wished = read_wish(sent, is_conversational=request.path in CONVERSATION_PATHS)
+    # A turn writes what it sends itself. Without one the provider gets these bytes, and nothing that is ours.
+    raw = body if wished is not None or document is sent else msgspec.json.encode(document)
+    return request.path, document, raw, wished
 
 
 def _slot_of(principal: Principal, request_id: str) -> StreamSlot:

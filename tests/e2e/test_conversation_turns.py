@@ -306,3 +306,17 @@ def test_a_key_for_one_conversation_answers_there_alone(live_pg: Server, client:
     with pytest.raises(PermissionDeniedError):
         bound.embeddings.create(model="text-embedding-small", input="x")
     assert [text for _, _, text in items(bound, conversation)] == ["mine", ANSWER, "hers", ANSWER]
+
+
+def test_a_call_in_no_conversation_says_nothing_of_one_to_the_provider(
+    live_pg: Server, client: OpenAI, provider: Provider
+):
+    key = {"x_api_key": client.api_key}
+    asked = {"model": "plain", "input": "Hello", "store": False}
+    answer = ask(live_pg, "POST", "/v1/conv/chat/completions", asked, **key)
+    assert (answer.status_code, "conversation_id" in answer.json()) == (200, False)
+    assert provider.requests[-1].body == {"model": "plain", "messages": [user("Hello")], "store": False}
+    plain = {"model": "plain", "messages": [user("hi")]}
+    for nothing in ({"conversation": None}, {"conversation": {}, "store": False}):
+        assert ask(live_pg, "POST", "/v1/chat/completions", {**plain, **nothing}, **key).status_code == 200
+        assert "conversation" not in provider.requests[-1].body
